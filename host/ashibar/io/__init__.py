@@ -1,0 +1,1 @@
+"""Edges to the outside: MQTT, the journal, InfluxDB, configuration files, processes."""

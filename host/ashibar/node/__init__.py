@@ -1,0 +1,1 @@
+"""Runs the real firmware on a virtual board, under MicroPython or CPython."""

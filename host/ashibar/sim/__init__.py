@@ -1,0 +1,1 @@
+"""Traces of force to play on virtual boards, and the demo that plays them."""
