@@ -1,0 +1,41 @@
+# The commands of the project. Each prepares this checkout by itself (.venv/ and .tools/) and leaves nothing running.
+
+PYTHON ?= python3
+ARGS ?=
+SETUP = PYTHONPATH=host $(PYTHON) -m ashibar.setup
+BIN = .venv/bin
+# Debian keeps daemons in sbin, which is not on an ordinary user's PATH.
+export PATH := $(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo [ARGS='--no-browser --seconds 30']   the whole chain on a virtual node, with its page"
+	@echo "make test                                      everything: lint, types, all tests"
+	@echo "make check                                     the fast part: lint, types, core tests"
+	@echo "make clean                                     removes what the others made, .venv/ and .tools/ too"
+
+demo:
+	@$(SETUP) demo
+	@exec $(BIN)/ashibar demo $(ARGS)
+
+check:
+	@$(SETUP) check
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q tests/core
+
+test:
+	@$(SETUP) test
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q
+
+.PHONY: lint
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file firmware/mypy.ini
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist host/ashibar/web/static/vendor
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
