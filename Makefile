@@ -27,6 +27,7 @@ check:
 test:
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint
+	@if [ -x .tools/bin/playwright-node ]; then export PLAYWRIGHT_NODEJS_PATH=$(CURDIR)/.tools/bin/playwright-node; fi; \
 	$(BIN)/pytest -q
 
 .PHONY: lint

@@ -1,1 +1,1 @@
-"""Prepares a checkout: environment and programs. Standard library only; the product never imports it."""
+"""Prepares a checkout: environment and programs. Standard library only."""

@@ -58,8 +58,10 @@ def _unpack(root: Path, suite: str | None, tools: list[Tool]) -> None:
         names = " ".join(package for packages in offered.values() for package in packages)
         say("unpacking into .tools, nothing is installed system-wide: " + names)
         tree = private.unpack(names.split())
-    for program in offered:
-        write_wrapper(private_bin(root), program, tree)
+    for tool in tools:
+        if tool.program in offered:
+            own = next(root.glob(tool.inside), None) if tool.inside else None
+            write_wrapper(private_bin(root), tool.program, tree, own)
 
 
 def _unpack_same_release(root: Path, missing: list[Tool]) -> None:

@@ -18,7 +18,10 @@ PROBE_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, the Debian packages that bring it (the first offered counts), releases to borrow it from."""
+    """A program, the Debian packages that bring it (the first offered counts), releases to borrow it from.
+
+    `inside`: the program came with a Python package, here in the checkout; Debian brings its libraries.
+    """
 
     program: str
     packages: tuple[str, ...]
@@ -27,6 +30,7 @@ class Tool:
     elsewhere: tuple[str, ...] = ()
     probe: tuple[str, ...] = ()
     extra_packages: tuple[str, ...] = ()
+    inside: str = ""
 
 
 TOOLS = (
@@ -47,6 +51,14 @@ TOOLS = (
         ("test",),
         extra_packages=("fonts-dejavu-core",),
     ),
+    Tool(
+        "playwright-node",
+        ("libatomic1",),
+        "drives the browser in tests",
+        ("test",),
+        probe=("--version",),
+        inside=".venv/lib/python*/site-packages/playwright/driver/node",
+    ),
     Tool("influxd", ("influxdb",), "tests of the InfluxDB sink", ("test",), elsewhere=("bookworm",)),
     Tool("nginx", ("nginx-light", "nginx"), "tests of the InfluxDB sink", ("test",)),
 )
@@ -65,7 +77,7 @@ def find(program: str, root: Path) -> str | None:
 
 def present(tool: Tool, root: Path) -> bool:
     """Whether the tool is here and, where that is in doubt, runs and is new enough."""
-    path = find(tool.program, root)
+    path = find(tool.program, root) or next((str(found) for found in root.glob(tool.inside or "-")), None)
     if path is None or not tool.probe:
         return path is not None
     try:

@@ -54,9 +54,12 @@ def _from_bin(path: Path, folder: Path) -> str:
     return '"$here"/' + os.path.relpath(path, folder.parent)
 
 
-def write_wrapper(folder: Path, program: str, tree: Path) -> Path:
-    """Write `folder/program`. A tree with its own C library is run by its own loader, not by the system's."""
-    target, own_loader = program_in(tree, program), loader(tree)
+def write_wrapper(folder: Path, program: str, tree: Path, target: Path | None = None) -> Path:
+    """Write `folder/program`. A tree with its own C library is run by its own loader, not by the system's.
+
+    `target`: the program itself, where it is not in the tree but only its libraries are.
+    """
+    target, own_loader = target or program_in(tree, program), loader(tree)
     libraries = ":".join(_from_bin(path, folder) for path in library_folders(tree))
     if own_loader is not None:
         starter = f"{_from_bin(own_loader, folder)} --library-path {libraries}"
