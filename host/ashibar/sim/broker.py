@@ -160,7 +160,7 @@ def _mosquitto_name(program: str) -> str:
 
 
 class _Amqtt:
-    """amqtt on an event loop of its own thread. It speaks MQTT 3.1.1 and keeps no session of an anonymous client."""
+    """amqtt on an event loop of its own. It speaks MQTT 3.1.1 and keeps no session of an anonymous client."""
 
     def __init__(self, port: int) -> None:
         self.host, self.port = HOST, port
@@ -189,8 +189,6 @@ class _Amqtt:
 
         for noisy in ("amqtt", "transitions"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)  # it logs each broken connection
-                logging.CRITICAL
-            )  # it logs every broken connection with a traceback
         broker: Any = Broker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"}},
