@@ -1,0 +1,148 @@
+"""Reading the journal: what a start restores and what sinks and pages ask for. Each has its own connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ashibar.io.journal.batch import FrameRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FRAME_COLUMNS = (
+    "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, fit, received_us, payload"
+)
+
+
+class StoredFrame(NamedTuple):
+    """A frame and the id it is stored under."""
+
+    id: int
+    row: FrameRow
+
+
+class BootRow(NamedTuple):
+    """One boot as the ledger left it; `counts` is JSON."""
+
+    node: int
+    boot: int
+    first_seen_us: int
+    upto: int
+    counts: str
+
+
+class Reader:
+    """A read-only connection; one thread at a time. The file must have been opened by a `Journal` before."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=5.0,
+        )
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _all(self, sql: str, *arguments: Any) -> list[Any]:
+        return self._connection.execute(sql, arguments).fetchall()
+
+    def nodes(self) -> list[tuple[int, str, str | None, int | None]]:
+        """Return id, name, about (JSON) and its time of every node, by id."""
+        return self._all("SELECT id, name, about, about_us FROM nodes ORDER BY id")
+
+    def boots(self, node: int | None = None) -> list[BootRow]:
+        """Return the boots in order of their first sight."""
+        where = "" if node is None else "WHERE node = ?"
+        arguments = () if node is None else (node,)
+        rows = self._all(
+            f"SELECT node, boot, first_seen_us, upto, counts FROM boots {where} ORDER BY first_seen_us",  # noqa: S608
+            *arguments,
+        )
+        return [BootRow(*row) for row in rows]
+
+    def boot(self, node: int, boot: int) -> BootRow | None:
+        """Return one boot, or None where it was never seen."""
+        rows = self._all(
+            "SELECT node, boot, first_seen_us, upto, counts FROM boots WHERE node = ? AND boot = ?",
+            node,
+            boot,
+        )
+        return BootRow(*rows[0]) if rows else None
+
+    def sequences_above(self, node: int, boot: int, upto: int) -> list[int]:
+        """Return the stored sequences beyond `upto`, ascending."""
+        rows = self._all(
+            "SELECT seq FROM frames WHERE node = ? AND boot = ? AND seq > ? ORDER BY seq", node, boot, upto
+        )
+        return [seq for (seq,) in rows]
+
+    def fit(self, node: int, boot: int) -> tuple[int, str] | None:
+        """Return version and state of a boot's stored time fit."""
+        rows = self._all("SELECT version, state FROM fits WHERE node = ? AND boot = ?", node, boot)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def provisional(self) -> list[tuple[int, int, int, int]]:
+        """Return node, boot, sequence and device time of every frame that waits for a live time fit."""
+        return self._all("SELECT node, boot, seq, device_us FROM frames WHERE fit IS NULL ORDER BY id")
+
+    def frames_after(self, cursor: int, limit: int) -> list[StoredFrame]:
+        """Return frames with ids above `cursor`, ascending, never past one whose stamp is provisional."""
+        rows = self._all(
+            f"SELECT {FRAME_COLUMNS} FROM frames WHERE id > ?"  # noqa: S608 (constant columns)
+            " AND id < coalesce((SELECT min(id) FROM frames WHERE fit IS NULL), 9223372036854775807)"
+            " ORDER BY id LIMIT ?",
+            cursor,
+            limit,
+        )
+        return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
+
+    def frames_of(self, node: int, boot: int) -> list[StoredFrame]:
+        """Return all frames of a boot by sequence."""
+        rows = self._all(
+            f"SELECT {FRAME_COLUMNS} FROM frames WHERE node = ? AND boot = ? ORDER BY seq",  # noqa: S608
+            node,
+            boot,
+        )
+        return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
+
+    def highest_frame_id(self) -> int:
+        """Return the highest frame id, 0 for none."""
+        return int(self._all("SELECT coalesce(max(id), 0) FROM frames")[0][0])
+
+    def cursor(self, sink: str) -> int:
+        """Return how far a sink has come, 0 where it never began."""
+        rows = self._all("SELECT frame_id FROM cursors WHERE sink = ?", sink)
+        return int(rows[0][0]) if rows else 0
+
+    def calibrations(self) -> list[tuple[int, int, str]]:
+        """Return node, calibration id and record (JSON) of every calibration seen."""
+        return self._all("SELECT node, calibration, record FROM calibrations ORDER BY node, calibration")
+
+    def parameters(self, rig: str) -> list[tuple[int, int, str]]:
+        """Return id, first valid time and record (JSON) of a rig's parameters, oldest first."""
+        return self._all("SELECT id, from_us, record FROM parameters WHERE rig = ? ORDER BY from_us, id", rig)
+
+    def gaps(self) -> list[tuple[int, int, int, int, str, int]]:
+        """Return node, boot, first and last sequence, reason and time of record of every gap."""
+        return self._all("SELECT node, boot, seq_from, seq_to, reason, recorded_us FROM gaps ORDER BY id")
+
+    def aside(self) -> list[tuple[str, str, int, bytes]]:
+        """Return topic, reason, size and payload of what could not be used."""
+        return self._all("SELECT topic, reason, size, payload FROM aside ORDER BY id")
+
+    def events(self, kind: str | None = None) -> list[tuple[int, str, str, str]]:
+        """Return time, kind, subject and detail of the events, oldest first."""
+        if kind is None:
+            return self._all("SELECT utc_us, kind, subject, detail FROM events ORDER BY id")
+        return self._all("SELECT utc_us, kind, subject, detail FROM events WHERE kind = ? ORDER BY id", kind)
+
+    def totals(self) -> tuple[int, int]:
+        """Return the number of frames and of samples stored."""
+        frames, samples = self._all("SELECT count(*), coalesce(sum(samples), 0) FROM frames")[0]
+        return int(frames), int(samples)

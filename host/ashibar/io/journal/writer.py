@@ -1,0 +1,262 @@
+"""The journal's one writing connection: opens, checks and migrates the file, and commits batches durably.
+
+It decides nothing about what is stored; a batch is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ashibar.io.journal.schema import SchemaError, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ashibar.io.journal.batch import Batch
+
+ASIDE_MAX_ROWS = (
+    2000  # unreadable payloads kept for a person to look at; a flood of them must not fill the disk
+)
+ASIDE_MAX_BYTES = 4096  # of each
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+SIDE_FILES = ("", "-wal", "-shm")
+
+INSERT_FRAME = """INSERT OR IGNORE INTO frames
+    (id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, fit, received_us, payload)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+class JournalError(Exception):
+    """The journal could not be read or written; nothing of the batch was stored."""
+
+
+class JournalFullError(JournalError):
+    """There is no room for the batch."""
+
+
+class JournalCorruptError(JournalError):
+    """The file is damaged."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file for writing, in WAL mode, each commit on the disk before it returns."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+    connection.execute("PRAGMA cache_size = -16000")
+    return connection
+
+
+def move_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged file and its side files; returns the new name of the main file."""
+    target = path.with_name(f"{path.name}.corrupt-{stamp}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+    for suffix in SIDE_FILES:
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{target}{suffix}")
+    return target
+
+
+class Journal:
+    """The writing side, one thread at a time. `moved_aside` names the damaged file found at opening, if any."""
+
+    def __init__(self, path: Path, *, utc_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        """Open, check and migrate.
+
+        A damaged file is moved aside and a new one begun. Raises JournalError where no file can be had, and
+        SchemaError for a file that is not ours or is of a newer version.
+        """
+        self.path = path
+        self.moved_aside: Path | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._open(utc_us)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"expected a writable journal at {path}, came: {error}; check the directory's owner and "
+                "space, or give another [journal] path"
+            ) from error
+        highest = (
+            "SELECT max(coalesce((SELECT max(id) FROM frames), 0),"
+            " coalesce((SELECT max(frame_id) FROM cursors), 0))"
+        )
+        self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
+        self._aside_rows = int(self._connection.execute("SELECT count(*) FROM aside").fetchone()[0])
+
+    def _open(self, utc_us: Callable[[], int]) -> sqlite3.Connection:
+        try:
+            return self._checked()
+        except JournalCorruptError:
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(utc_us() / 1e6))
+            self.moved_aside = move_aside(self.path, stamp)
+            return self._checked()
+
+    def _checked(self) -> sqlite3.Connection:
+        """Return a connection to a sound, migrated file, or raise JournalCorruptError."""
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = connect(self.path)
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise JournalCorruptError(f"quick_check of {self.path}: {verdict}")  # noqa: TRY301
+            migrate(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+                raise JournalCorruptError(f"{self.path}: {error}") from error
+            raise
+        return connection
+
+    @property
+    def next_id(self) -> int:
+        """The id the next new frame will get."""
+        return self._next_id
+
+    def commit(self, batch: Batch) -> int:
+        """Store a batch in one transaction and return how many frames were new; then it is on the disk.
+
+        Raises JournalFullError or JournalError, and then nothing of the batch is stored.
+        """
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            new = self._write(connection, batch)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            self._aside_rows = ASIDE_MAX_ROWS  # recount at the next chance
+            raise self._named(error) from error
+        self._next_id += len(batch.frames)
+        return new
+
+    def _named(self, error: sqlite3.Error) -> JournalError:
+        text = f"could not store in {self.path}: {error}"
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            return JournalFullError(
+                f"{text}; free some space on that disk, nothing is lost while nodes hold their frames"
+            )
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return JournalCorruptError(
+                f"{text}; restart the service: it moves the file aside and begins a new one"
+            )
+        return JournalError(f"{text}; check the disk")
+
+    def _write(self, connection: sqlite3.Connection, batch: Batch) -> int:
+        """Write every table of the batch; returns the number of new frames."""
+        if batch.nodes:
+            connection.executemany(
+                "INSERT INTO nodes (id, name, first_seen_us) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                batch.nodes,
+            )
+        if batch.fits:
+            connection.executemany(
+                "INSERT OR REPLACE INTO fits VALUES (?, ?, ?, ?, ?)",
+                [(*key, *value) for key, value in batch.fits.items()],
+            )
+        new = 0
+        if batch.frames:
+            rows = [(number, *row) for number, row in enumerate(batch.frames, self._next_id)]
+            new = connection.executemany(INSERT_FRAME, rows).rowcount
+        self._write_ledger(connection, batch)
+        self._write_rest(connection, batch)
+        if batch.aside:
+            self._write_aside(connection, batch)
+        return new
+
+    @staticmethod
+    def _write_ledger(connection: sqlite3.Connection, batch: Batch) -> None:
+        if batch.boots:
+            connection.executemany(
+                "INSERT INTO boots VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET upto = excluded.upto, counts = excluded.counts",
+                [(*key, *value) for key, value in batch.boots.items()],
+            )
+        if batch.restamps:
+            connection.executemany(
+                "UPDATE frames SET utc_us = ?, fit = ? WHERE node = ? AND boot = ? AND seq = ?",
+                batch.restamps,
+            )
+        if batch.gaps:
+            connection.executemany(
+                "INSERT OR IGNORE INTO gaps (node, boot, seq_from, seq_to, reason, recorded_us)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                batch.gaps,
+            )
+        if batch.cursors:
+            connection.executemany(
+                "INSERT INTO cursors VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET frame_id = excluded.frame_id, moved_us = excluded.moved_us",
+                [(sink, *value) for sink, value in batch.cursors.items()],
+            )
+
+    @staticmethod
+    def _write_rest(connection: sqlite3.Connection, batch: Batch) -> None:
+        if batch.abouts:
+            connection.executemany(
+                "UPDATE nodes SET about = ?, about_us = ? WHERE id = ?",
+                [(text, at, node) for node, (text, at) in batch.abouts.items()],
+            )
+        if batch.calibrations:
+            connection.executemany(
+                "INSERT OR IGNORE INTO calibrations VALUES (?, ?, ?, ?)",  # records never change
+                [(*key, *value) for key, value in batch.calibrations.items()],
+            )
+        if batch.parameters:
+            connection.executemany(
+                "INSERT INTO parameters (rig, from_us, record) VALUES (?, ?, ?)", batch.parameters
+            )
+        if batch.events:
+            connection.executemany(
+                "INSERT INTO events (utc_us, kind, subject, detail) VALUES (?, ?, ?, ?)", batch.events
+            )
+
+    def _write_aside(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Keep unusable payloads, the newest ones only, each cut to a bound."""
+        rows = [row._replace(payload=row.payload[:ASIDE_MAX_BYTES]) for row in batch.aside[-ASIDE_MAX_ROWS:]]
+        connection.executemany(
+            "INSERT INTO aside (topic, received_us, reason, size, payload) VALUES (?, ?, ?, ?, ?)", rows
+        )
+        self._aside_rows += len(rows)
+        if self._aside_rows > ASIDE_MAX_ROWS:
+            connection.execute(
+                "DELETE FROM aside WHERE id <= (SELECT max(id) FROM aside) - ?",
+                (ASIDE_MAX_ROWS,),
+            )
+            self._aside_rows = int(connection.execute("SELECT count(*) FROM aside").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is folded in."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+
+def free_bytes(path: Path) -> int:
+    """Return the space left for an ordinary user on the file's disk."""
+    status = os.statvfs(path.parent)
+    return status.f_bavail * status.f_frsize
+
+
+__all__ = [
+    "Journal",
+    "JournalCorruptError",
+    "JournalError",
+    "JournalFullError",
+    "SchemaError",
+    "connect",
+    "free_bytes",
+    "move_aside",
+]
