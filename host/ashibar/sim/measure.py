@@ -1,0 +1,162 @@
+"""Measures the chain from outside: a client of the page's feed, and what it got held against the trace that was played.
+
+It uses the feed as a browser would and the wall clock; it reaches into nothing of the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+QUIET_RANGE_N: Final = 5.0  # the trace is quiet where its sum stays within this, half a kilogram, ...
+QUIET_WINDOW_S: Final = 1.0  # ... for this long before: the span over which motion is judged
+ATTACH_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 2.0  # the feed's heartbeat comes several times within it
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One figure as it reached a client: wall time (Unix microseconds), and what it covers."""
+
+    at_us: int
+    newest: Mapping[str, int]
+    sample_utc_us: int | None
+    client_n: float | None
+
+
+class FeedClient:
+    """Attach to `<url>events` as a page does and note when each figure arrives."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port or 80, timeout=READ_TIMEOUT_S
+        )
+        self._stopping = threading.Event()
+        self._attached = threading.Event()
+        self.arrivals: list[Arrival] = []
+        self.attached_us = 0
+        self._thread = threading.Thread(target=self._run, name="feed-client", daemon=True)
+
+    def start(self) -> None:
+        """Attach; return once the feed answers. Raises ConnectionError if it does not."""
+        self._thread.start()
+        if not self._attached.wait(ATTACH_TIMEOUT_S):
+            raise ConnectionError(
+                f"expected the page's feed to answer within {ATTACH_TIMEOUT_S:g} s, it did not"
+            )
+
+    def stop(self) -> None:
+        """Detach and wait for the reader to end."""
+        self._stopping.set()
+        self._thread.join(READ_TIMEOUT_S)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._connection.request("GET", "/events", headers={"Accept": "text/event-stream"})
+            response = self._connection.getresponse()
+            while not self._stopping.is_set():
+                line = response.readline()
+                at_us = time.time_ns() // 1000
+                if not line:
+                    break
+                if not self._attached.is_set():
+                    self.attached_us = at_us
+                    self._attached.set()
+                self._take(line, at_us)
+        self._connection.close()
+
+    def _take(self, line: bytes, at_us: int) -> None:
+        if not line.startswith(b"data: "):
+            return
+        envelope: dict[str, Any] = msgspec.json.decode(line[6:])
+        figure = envelope.get("figure")
+        if figure is None:
+            return
+        newest = {name: int(of["index"]) for name, of in (envelope.get("newest") or {}).items()}
+        client = figure.get("client")
+        self.arrivals.append(
+            Arrival(at_us, newest, figure.get("sample_utc_us"), None if client is None else client["value_n"])
+        )
+
+
+def latency_ms(
+    arrivals: list[Arrival],
+    node: str,
+    indices: NDArray[np.int64],
+    applied_us: NDArray[np.int64],
+    since_us: int,
+) -> NDArray[np.float64]:
+    """Milliseconds from the moment each sample's force was applied to the first arrival that covers it.
+
+    `indices` and `applied_us` [S]: sample index within the boot and wall time. Samples from before `since_us`, when the
+    client attached, and samples that no arrival covers are left out.
+    """
+    covering = [(arrival.newest[node], arrival.at_us) for arrival in arrivals if node in arrival.newest]
+    if not covering:
+        return np.empty(0)
+    newest, at_us = np.array(covering, dtype=np.int64).T
+    first = np.searchsorted(np.maximum.accumulate(newest), indices)
+    wanted = (first < len(at_us)) & (applied_us >= since_us)
+    latencies: NDArray[np.float64] = (at_us[first[wanted]] - applied_us[wanted]) / 1e3
+    return latencies
+
+
+class Truth:
+    """The trace as the truth to measure against: forces (newtons) over time (seconds), linear between its rows.
+
+    Before its start and after its end the first and last row hold.
+    """
+
+    def __init__(self, times_s: NDArray[np.float64], forces_n: NDArray[np.float64]) -> None:
+        self._times_s = times_s
+        self._total_n = forces_n.sum(axis=1)
+        steps = np.diff(times_s) * (self._total_n[1:] + self._total_n[:-1]) / 2
+        self._impulse = np.concatenate(([0.0], np.cumsum(steps)))
+
+    def _integral(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        start, end = self._times_s[0], self._times_s[-1]
+        inside = np.clip(at_s, start, end)
+        row = np.clip(np.searchsorted(self._times_s, inside, side="right") - 1, 0, len(self._times_s) - 2)
+        over = inside - self._times_s[row]
+        here = np.interp(inside, self._times_s, self._total_n)
+        within = self._impulse[row] + over * (self._total_n[row] + here) / 2
+        before, after = np.minimum(at_s - start, 0.0), np.maximum(at_s - end, 0.0)
+        total: NDArray[np.float64] = within + before * self._total_n[0] + after * self._total_n[-1]
+        return total
+
+    def mean_n(self, from_s: NDArray[np.float64], to_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean bar load (newtons) over each span; the spans are longer than zero."""
+        mean: NDArray[np.float64] = (self._integral(to_s) - self._integral(from_s)) / (to_s - from_s)
+        return mean
+
+    def quiet(self, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the bar load stayed within QUIET_RANGE_N for QUIET_WINDOW_S before each moment."""
+        grid = np.arange(0.0, QUIET_WINDOW_S + 1e-9, 0.01)
+        seen = np.interp(at_s[:, None] - grid[None, :], self._times_s, self._total_n)
+        still: NDArray[np.bool_] = np.ptp(seen, axis=1) <= QUIET_RANGE_N
+        return still
+
+
+def spread(
+    values: NDArray[np.float64], percentiles: tuple[int, ...], digits: int = 2
+) -> dict[str, float | None]:
+    """Percentiles and maximum of the values by name (`p50`, ..., `max`); None for each where there are no values."""
+    names = [*(f"p{percentile}" for percentile in percentiles), "max"]
+    if not len(values):
+        return dict.fromkeys(names)
+    levels = np.percentile(values, [*percentiles, 100])
+    return {name: round(float(level), digits) for name, level in zip(names, levels, strict=True)}
