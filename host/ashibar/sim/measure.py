@@ -1,4 +1,4 @@
-"""Measures the chain from outside: a client of the page's feed, and what it got held against the trace that was played.
+"""Measures the chain from outside: a client of the page's feed, and what it got against the trace played.
 
 It uses the feed as a browser would and the wall clock; it reaches into nothing of the daemon.
 """
@@ -102,8 +102,8 @@ def latency_ms(
 ) -> NDArray[np.float64]:
     """Milliseconds from the moment each sample's force was applied to the first arrival that covers it.
 
-    `indices` and `applied_us` [S]: sample index within the boot and wall time. Samples from before `since_us`, when the
-    client attached, and samples that no arrival covers are left out.
+    `indices` and `applied_us` [S]: sample index within the boot and wall time. Those from before `since_us`,
+    when the client attached, and samples that no arrival covers are left out.
     """
     covering = [(arrival.newest[node], arrival.at_us) for arrival in arrivals if node in arrival.newest]
     if not covering:
@@ -116,7 +116,7 @@ def latency_ms(
 
 
 class Truth:
-    """The trace as the truth to measure against: forces (newtons) over time (seconds), linear between its rows.
+    """The trace as the truth: forces (newtons) over time (seconds), linear between its rows.
 
     Before its start and after its end the first and last row hold.
     """
@@ -154,7 +154,7 @@ class Truth:
 def spread(
     values: NDArray[np.float64], percentiles: tuple[int, ...], digits: int = 2
 ) -> dict[str, float | None]:
-    """Percentiles and maximum of the values by name (`p50`, ..., `max`); None for each where there are no values."""
+    """Percentiles and maximum by name (`p50`, ..., `max`); each None where there are no values."""
     names = [*(f"p{percentile}" for percentile in percentiles), "max"]
     if not len(values):
         return dict.fromkeys(names)
