@@ -1,15 +1,36 @@
-"""What the live page, the node's light and Home Assistant are shown: one figure, or the reason why there is none.
+"""What the live page, the node's light and Home Assistant are shown: one figure, or the reason for none.
 
 Does not evaluate samples and does not format numbers; it puts both together for one moment.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
 import msgspec
+import numpy as np
+
+from ashibar.core import evaluate
+from ashibar.core.display import digits, one_euro_weights
+from ashibar.core.uncertainty import bar_uncertainty, cell_uncertainty, expanded
+from ashibar.core.units import NEWTON_PER_KG
+from ashibar.core.validity import REASONS, CellFault, Validity, fault_reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ashibar.core.evaluate import Evaluation, State
+    from ashibar.core.rig import RigParameters
+
+STALE_AFTER_S: Final = 1.0
+AHEAD_S: Final = 1.0  # a sample stamped later than now by more than this has no known age
+HANDS_OFF_N: Final = 2.0 * NEWTON_PER_KG  # each bar and the sum below this: nobody holds on
 
 
 class Reading(msgspec.Struct, frozen=True):
     """A quantity with its uncertainty: exact in newtons, and in words for a person.
 
-    `u_n` is the expanded uncertainty U = 2u. `text` is rounded to the display step, `u_text` is rounded up to it.
+    `u_n` is the expanded uncertainty U = 2u. `text` is rounded to the display step, `u_text` rounded up to it.
     """
 
     value_n: float
@@ -30,8 +51,10 @@ class HangerReading(msgspec.Struct, frozen=True):
 class Figure(msgspec.Struct, frozen=True):
     """The state of a rig at one moment. `client` is None unless it may be shown as a number.
 
-    `validity` is the worst condition that applies, `reason` and `remedy` say it in words; `flags` are all conditions
-    that apply. `fraction` is client load over body weight. `age_s` is the age of the newest sample at the moment asked.
+    `validity` is the worst condition that applies, `reason` and `remedy` say it in words; `flags` are all
+    conditions that apply. `fraction` is client load over body weight; `age_s` is that of the newest sample.
+    `band` is `below`, `in`, `above` or `over`; None without a figure or where the studio set neither band nor limit.
+    `peak` is the greatest client load at the full rate since the peaks were reset.
     """
 
     sample_utc_us: int | None
@@ -52,3 +75,212 @@ class Figure(msgspec.Struct, frozen=True):
     hangers: list[HangerReading]
     peak: Reading | None
     spikes_dropped: int
+
+
+class _Load(msgspec.Struct, frozen=True):
+    """The filtered load of one moment: forces [C], bar and their standard uncertainties, newtons."""
+
+    force_n: NDArray[np.float64]
+    u_force_n: NDArray[np.float64]
+    bar_n: float
+    u_bar_n: float
+
+
+def figure(state: State, params: RigParameters, now_us: int, shown: Figure | None = None) -> Figure:
+    """Return what to show at `now_us` (Unix microseconds). Nothing is held: without fresh samples there is no number.
+
+    `shown` is the figure on display: given, digits keep their step until the value has clearly left it.
+    """
+    newest_us = state.newest_utc_us
+    age_s = None if newest_us is None else (now_us - newest_us) * 1e-6
+    stale = age_s is None or not -AHEAD_S <= age_s <= STALE_AFTER_S
+    seen = None if stale else evaluate.recent(state, params)
+    if seen is not None and not len(seen):
+        seen = None
+    flags = _flags(seen, params, now_us, age_s)
+    worst = max(flags, default=Validity.VALID)
+    reason, remedy = _words(worst, seen, params, age_s)
+    load = (
+        None
+        if seen is None or worst is Validity.STALE or Validity.NOT_ZEROED in flags
+        else _load(seen, params)
+    )
+    readings = _Readings(params, now_us, shown)
+    return readings.figure(
+        state, load, seen, worst, sorted(flags, reverse=True), (reason, remedy), newest_us, age_s
+    )
+
+
+def _flags(seen: Evaluation | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
+    """Return every condition that applies now."""
+    found = set()
+    if seen is None or age_s is None:
+        found.add(Validity.STALE)
+    elif (seen.fault[-1] == CellFault.MISSING).all():
+        found.add(Validity.STALE)
+    elif np.isnan(seen.bar_n[-1]):
+        found.add(Validity.FAULT)
+    if params.session_required and not params.in_session:
+        found.add(Validity.NOT_IN_SESSION)
+    if seen is not None and not seen.zeroed[-1]:
+        found.add(Validity.NOT_ZEROED)
+    weight = params.body_weight
+    if weight is None or now_us >= weight.expires_at_us(params.body_weight_max_age_s):
+        found.add(Validity.NO_BODY_WEIGHT)
+    if params.calibration_due_us is not None and now_us >= params.calibration_due_us:
+        found.add(Validity.CALIBRATION_OVERDUE)
+    if seen is not None and seen.motion[-1]:
+        found.add(Validity.MOTION)
+    return found
+
+
+def _words(
+    worst: Validity, seen: Evaluation | None, params: RigParameters, age_s: float | None
+) -> tuple[str, str]:
+    if worst is Validity.FAULT and seen is not None:
+        codes = zip(params.names, seen.fault[-1].tolist(), strict=True)
+        return fault_reason({name: CellFault(code) for name, code in codes if code})
+    if worst is Validity.STALE and age_s is not None and age_s < -AHEAD_S:
+        return "The data are stamped later than now.", "Check the clock of the host."
+    weight = params.body_weight
+    if worst is Validity.NO_BODY_WEIGHT and weight is not None:
+        return "Your body weight was entered too long ago.", "Weigh yourself again, or type your weight in."
+    return REASONS[worst]
+
+
+def _load(seen: Evaluation, params: RigParameters) -> _Load:
+    """Return the filtered load of the newest moment. Cells unknown now are nan, and so is every sum with them."""
+    known = ~np.isnan(seen.force_n[-1])
+    rows = ~np.isnan(seen.force_n[:, known]).any(axis=1)
+    rows &= seen.utc_us > seen.utc_us[-1] - evaluate.KEEP_US
+    force_n = np.full(len(params.cells), np.nan)
+    if known.any():
+        cells_n = seen.force_n[np.ix_(rows, known)]
+        force_n[known] = one_euro_weights(seen.utc_us[rows], cells_n.sum(axis=1)) @ cells_n
+    one, age_s = force_n[np.newaxis], seen.zero_age_s[-1:]
+    return _Load(
+        force_n,
+        cell_uncertainty(one, age_s, params.budget)[0],
+        float(force_n.sum()),
+        float(bar_uncertainty(one, age_s, params.budget)[0]),
+    )
+
+
+class _Readings:
+    """Makes readings in the person's unit, each with the digits now on display."""
+
+    def __init__(self, params: RigParameters, now_us: int, shown: Figure | None) -> None:
+        self.params = params
+        self.shown = shown
+        weight = params.body_weight
+        if weight is not None and now_us >= weight.expires_at_us(params.body_weight_max_age_s):
+            weight = None
+        self.weight = weight
+
+    def reading(
+        self, value_n: float, u_n: float, shown: Reading | None = None, *, share: bool = True
+    ) -> Reading | None:
+        """Return the reading of `value_n`, standard uncertainty `u_n`; None when it is not known."""
+        if np.isnan(value_n):
+            return None
+        weight_n = None if self.weight is None or not share else self.weight.value_n
+        unit = self.params.unit
+        big_u_n = expanded(u_n)
+        now = digits(value_n, big_u_n, unit, body_weight_n=weight_n)
+        if shown is not None and shown.unit == now.unit:
+            now = digits(value_n, big_u_n, unit, body_weight_n=weight_n, shown=shown.text)
+        return Reading(value_n, big_u_n, now.text, now.u_text, now.unit)
+
+    def figure(
+        self,
+        state: State,
+        load: _Load | None,
+        seen: Evaluation | None,
+        worst: Validity,
+        flags: list[Validity],
+        words: tuple[str, str],
+        newest_us: int | None,
+        age_s: float | None,
+    ) -> Figure:
+        """Return the whole figure."""
+        client = self._client(load) if worst.has_figure else None
+        fraction = None
+        if client is not None and self.weight is not None:
+            fraction = client.value_n / self.weight.value_n
+        shown = self.shown
+        return Figure(
+            sample_utc_us=newest_us,
+            age_s=age_s,
+            validity=worst.label,
+            reason=words[0],
+            remedy=words[1],
+            flags=[flag.label for flag in flags],
+            client=client,
+            bar=None if load is None else self.reading(load.bar_n, load.u_bar_n, shown and shown.bar),
+            fraction=fraction,
+            body_weight=self._body_weight(),
+            motion=Validity.MOTION in flags,
+            hands_off=load is not None and Validity.MOTION not in flags and self._hands_off(load),
+            band=self._band(client, fraction),
+            left=self._side(load, "left", shown and shown.left),
+            right=self._side(load, "right", shown and shown.right),
+            hangers=self._hangers(load, seen),
+            peak=self._peak(state, load) if worst.has_figure else None,
+            spikes_dropped=state.spikes_dropped,
+        )
+
+    def _client(self, load: _Load | None) -> Reading | None:
+        if load is None or self.weight is None:
+            return None
+        u_n = float(np.hypot(load.u_bar_n, self.weight.u_n))
+        return self.reading(self.weight.value_n - load.bar_n, u_n, self.shown and self.shown.client)
+
+    def _body_weight(self) -> Reading | None:
+        if self.weight is None:
+            return None
+        return self.reading(self.weight.value_n, self.weight.u_n, share=False)
+
+    def _hands_off(self, load: _Load) -> bool:
+        sums = [abs(load.bar_n)]
+        sums += [abs(float(load.force_n[columns].sum())) for columns in self._bars()]
+        return all(total < HANDS_OFF_N for total in sums)
+
+    def _bars(self) -> list[NDArray[np.intp]]:
+        return [self.params.side(name) for name in dict.fromkeys(cell.bar for cell in self.params.cells)]
+
+    def _band(self, client: Reading | None, fraction: float | None) -> str | None:
+        target = self.params.target
+        if client is None or fraction is None or not target.is_set:
+            return None
+        if (target.limit is not None and fraction > target.limit) or (
+            target.limit_n is not None and client.value_n > target.limit_n
+        ):
+            return "over"
+        if target.high is not None and fraction > target.high:
+            return "above"
+        return "below" if target.low is not None and fraction < target.low else "in"
+
+    def _side(self, load: _Load | None, name: str, shown: Reading | None) -> Reading | None:
+        columns = self.params.side(name)
+        if load is None or not columns.size:
+            return None
+        # Within a bar the cells' uncertainties are taken as alike: a little too wide, never too narrow.
+        return self.reading(float(load.force_n[columns].sum()), float(load.u_force_n[columns].sum()), shown)
+
+    def _hangers(self, load: _Load | None, seen: Evaluation | None) -> list[HangerReading]:
+        faults = [CellFault.MISSING] * len(self.params.cells) if seen is None else seen.fault[-1].tolist()
+        before = self.shown.hangers if self.shown is not None else []
+        result = []
+        for column, name in enumerate(self.params.names):
+            shown = next((hanger.force for hanger in before if hanger.name == name), None)
+            force = None
+            if load is not None:
+                force = self.reading(float(load.force_n[column]), float(load.u_force_n[column]), shown)
+            result.append(HangerReading(name, force, CellFault(faults[column]).label))
+        return result
+
+    def _peak(self, state: State, load: _Load | None) -> Reading | None:
+        peak_n = None if self.weight is None else state.peaks.client_max_n(self.weight.value_n)
+        if load is None or peak_n is None or self.weight is None:
+            return None
+        return self.reading(peak_n, float(np.hypot(load.u_bar_n, self.weight.u_n)))

@@ -1,0 +1,97 @@
+"""From full-rate samples to digits a person can read: the 1-euro filter, the display step and the text.
+
+Never used for alarms, peaks or the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor, pi
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ashibar.core.units import NEWTON_PER_KG, Unit, newtons_per
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MINUS: Final = "\u2212"
+STEPS: Final[dict[Unit, float]] = {"kg": 0.5, "lb": 1.0, "N": 5.0, "%": 1.0}
+DECIMALS: Final[dict[Unit, int]] = {"kg": 1, "lb": 0, "N": 0, "%": 0}
+HOLD_STEPS: Final = (
+    0.7  # a shown step is kept until the value is this far from it: 0.5 would flicker at the edge
+)
+
+MIN_CUTOFF_HZ: Final = 1.0  # at rest
+CUTOFF_PER_SPEED: Final = 0.08 / NEWTON_PER_KG  # Hz per N/s: 100 kg/s opens the filter to 9 Hz
+SPEED_CUTOFF_HZ: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A value and its uncertainty as shown, and the step number it stands on (for the hysteresis of the next one)."""
+
+    text: str
+    u_text: str
+    unit: Unit
+
+
+def one_euro_weights(utc_us: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights [S], sum 1, that give the 1-euro filtered newest value as `weights @ value`.
+
+    Casiez, Roussel and Vogel, "1 EUR filter", CHI 2012: a first-order low pass whose cut-off rises with the speed.
+    Given as weights so that hangers and sums are filtered alike and still add up. `value` has no nan.
+    """
+    times = (utc_us * 1e-6).tolist()
+    values = value.tolist()
+    alphas = np.ones(len(values))
+    smooth, speed = values[0], 0.0
+    for at in range(1, len(values)):
+        dt_s = max(times[at] - times[at - 1], 1e-4)
+        mix = _alpha(SPEED_CUTOFF_HZ, dt_s)
+        speed += mix * ((values[at] - smooth) / dt_s * mix - speed)
+        alpha = _alpha(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * abs(speed), dt_s)
+        smooth += alpha * (values[at] - smooth)
+        alphas[at] = alpha
+    kept = np.append(np.cumprod((1.0 - alphas)[:0:-1])[::-1], 1.0)
+    weights: NDArray[np.float64] = alphas * kept
+    return weights
+
+
+def _alpha(cutoff_hz: float, dt_s: float) -> float:
+    ratio = 2.0 * pi * cutoff_hz * dt_s
+    return ratio / (ratio + 1.0)
+
+
+def digits(
+    value_n: float, u_n: float, unit: Unit, *, body_weight_n: float | None = None, shown: str | None = None
+) -> Digits:
+    """Return `value_n` in words at the display step of `unit`, `u_n` (expanded, newtons) rounded up to it.
+
+    `shown` is the text on display now: it stays while the value is within 0.7 steps of it. Percent without a body
+    weight is shown in kg.
+    """
+    if unit == "%" and body_weight_n is None:
+        unit = "kg"
+    step = STEPS[unit]
+    per = newtons_per(unit, body_weight_n)
+    stepped = _held(value_n / per / step, shown, step)
+    above = ceil(u_n / per / step - 1e-9)
+    return Digits(_text(stepped * step, DECIMALS[unit]), _text(above * step, DECIMALS[unit]), unit)
+
+
+def _held(value_steps: float, shown: str | None, step: float) -> int:
+    nearest = floor(value_steps + 0.5)
+    if shown is None:
+        return nearest
+    try:
+        before = round(float(shown.replace(MINUS, "-")) / step)
+    except ValueError:
+        return nearest
+    return before if abs(value_steps - before) <= HOLD_STEPS else nearest
+
+
+def _text(value: float, decimals: int) -> str:
+    text = f"{abs(value):.{decimals}f}"
+    return MINUS + text if value < 0 and float(text) != 0 else text

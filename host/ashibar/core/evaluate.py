@@ -1,0 +1,337 @@
+"""The load model over a stream of samples: bar load, client load, uncertainty, motion and validity at the full rate.
+
+Pure and streaming: the state goes in and comes out, and cutting the stream elsewhere changes no result. Decides no
+alarm and shows nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ashibar.core import align, track
+from ashibar.core.motion import trailing_range
+from ashibar.core.peaks import NO_PEAKS, Peaks
+from ashibar.core.track import NodeSamples, Rows, Spike, Track
+from ashibar.core.uncertainty import bar_uncertainty, client_uncertainty
+from ashibar.core.validity import Validity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ashibar.core.rig import RigParameters
+
+__all__ = [
+    "Evaluation",
+    "NodeSamples",
+    "Spike",
+    "State",
+    "advance",
+    "flush",
+    "provisional",
+    "recent",
+    "start",
+]
+
+KEEP_US = 1_000_000  # rows kept for the display filter; motion keeps its own window if that is longer
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Results of S samples of a rig of C cells, in order of time. What is unknown is nan. Newtons, standard u.
+
+    `utc_us` int64 [S], `force_n` [S, C], `bar_n`, `client_n`, `u_bar_n`, `u_client_n` [S], `motion` bool [S],
+    `validity` uint8 [S] of `Validity`, `fault` uint8 [S, C] of `CellFault`, `zero_age_s` [S] since the zero in use,
+    `zeroed` bool [S] whether that counts. `spikes` are the samples dropped: they
+    have no row. `late` counts samples that came after newer ones of their node and were left out here.
+    """
+
+    utc_us: NDArray[np.int64]
+    force_n: NDArray[np.float64]
+    bar_n: NDArray[np.float64]
+    client_n: NDArray[np.float64]
+    u_bar_n: NDArray[np.float64]
+    u_client_n: NDArray[np.float64]
+    motion: NDArray[np.bool_]
+    validity: NDArray[np.uint8]
+    fault: NDArray[np.uint8]
+    zero_age_s: NDArray[np.float64]
+    zeroed: NDArray[np.bool_]
+    spikes: tuple[Spike, ...] = ()
+    late: int = 0
+
+    def __len__(self) -> int:
+        return len(self.utc_us)
+
+
+_COLUMNS = tuple(item.name for item in fields(Evaluation) if item.name not in {"spikes", "late"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the stream of a rig stands; made by `start`, carried by `advance`."""
+
+    tracks: dict[str, Track]
+    series: dict[str, Rows]  # of several nodes: rows that wait for the other nodes
+    rows: Rows  # the last second, final
+    bar_n: NDArray[np.float64]  # their bar load
+    after_us: int  # the newest final row; the next is later
+    peaks: Peaks = NO_PEAKS
+    spikes_dropped: int = 0
+    late: int = 0
+
+    @property
+    def newest_utc_us(self) -> int | None:
+        """Time of the newest sample of any node (Unix microseconds), None before the first."""
+        known = [item.last_utc_us for item in self.tracks.values()]
+        return max((utc_us for utc_us in known if utc_us is not None), default=None)
+
+    def reset_peaks(self) -> State:
+        """Return the state with peaks counted from here on."""
+        return replace(self, peaks=NO_PEAKS)
+
+
+def start(params: RigParameters) -> State:
+    """Return the state of a rig before its first sample."""
+    return State(
+        tracks={node: track.new_track(len(params.columns[node])) for node in params.nodes},
+        series={node: Rows.empty(len(params.columns[node])) for node in params.nodes},
+        rows=Rows.empty(len(params.cells)),
+        bar_n=np.empty(0),
+        after_us=np.iinfo(np.int64).min,
+    )
+
+
+def advance(state: State, samples: Sequence[NodeSamples], params: RigParameters) -> tuple[State, Evaluation]:
+    """Return the state after `samples` and the results that are final by them.
+
+    Results lag two samples, and with several nodes until all have spoken or are 0.5 s behind. Samples of foreign
+    nodes are ignored. Samples older than what their node sent before are left out and counted as late; a clock set
+    back within a boot, or across a restart, ends the stretch and begins a new one.
+    """
+    parts: list[Evaluation] = []
+    batch: dict[str, list[NodeSamples]] = {}
+    late = 0
+    heads = dict(state.tracks)
+    for item in samples:
+        if item.node not in heads:
+            continue
+        new = track.fresh(heads[item.node], item)
+        late += len(item.utc_us) - (0 if new is None else len(new.utc_us))
+        if new is None:
+            continue
+        pending = batch.get(item.node)
+        last_us = int(pending[-1].utc_us[-1]) if pending else heads[item.node].last_utc_us
+        if last_us is not None and int(new.utc_us[0]) <= last_us:
+            state, part = _absorb(state, batch, params)
+            state, rest = flush(state, params)
+            parts += [part, rest]
+            state, batch = _restarted(state, params), {}
+            heads = {node: replace(heads[node], rows=state.tracks[node].rows) for node in heads}
+        batch.setdefault(item.node, []).append(new)
+        heads[item.node] = _head(heads[item.node], new)
+    state, part = _absorb(state, batch, params)
+    result = _joined([*parts, part], late)
+    return replace(state, late=state.late + late), result
+
+
+def flush(state: State, params: RigParameters) -> tuple[State, Evaluation]:
+    """Return the state with nothing undecided, and the rows that still were: for the end of a recording."""
+    tracks, series = dict(state.tracks), dict(state.series)
+    for node, item in state.tracks.items():
+        tracks[node], rest = track.settle(item)
+        series[node] = series[node].then(rest)
+    if len(params.nodes) == 1:
+        rows = series[params.nodes[0]]
+    else:
+        newest = max((int(item.utc_us[-1]) for item in series.values() if len(item)), default=state.after_us)
+        rows = align.aligned(series, state.after_us, newest, params)
+    series = {node: item.take(slice(len(item), None)) for node, item in series.items()}
+    return _finish(replace(state, tracks=tracks, series=series), rows, (), params)
+
+
+def provisional(state: State, params: RigParameters) -> Evaluation:
+    """Return the newest samples before they are final, without those that may yet be spikes: for the live figure.
+
+    With one node up to two rows; with several, one row at the newest sample of any, the other cells as last read.
+    """
+    waiting = {node: track.undecided(item, params.judged[node]) for node, item in state.tracks.items()}
+    if len(params.nodes) == 1:
+        rows = _in_order(waiting[params.nodes[0]], params)
+    else:
+        held = {node: state.series[node].then(waiting[node]) for node in params.nodes}
+        rows = align.newest(held, params)
+        rows = rows.take(rows.utc_us > state.after_us)
+    return evaluated(rows, _bar(rows), state.rows, state.bar_n, params)
+
+
+def recent(state: State, params: RigParameters) -> Evaluation:
+    """Return the final rows of the last second followed by the provisional ones: what the display filter needs."""
+    newest = provisional(state, params)
+    final = evaluated(state.rows, state.bar_n, Rows.empty(len(params.cells)), np.empty(0), params)
+    return _joined([final, newest], 0)
+
+
+def evaluated(
+    rows: Rows,
+    bar_n: NDArray[np.float64],
+    before: Rows,
+    bar_before_n: NDArray[np.float64],
+    params: RigParameters,
+) -> Evaluation:
+    """Return the results of `rows` with bar load `bar_n`; `before` are the rows of the motion window before them."""
+    utc_us = rows.utc_us
+    age_s = (utc_us - rows.zero_at_us) * 1e-6
+    u_bar_n = bar_uncertainty(rows.force_n, age_s, params.budget)
+    weight = params.body_weight
+    client_n, u_client_n = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    weighed = np.zeros(len(rows), bool)
+    if weight is not None:
+        weighed = utc_us < weight.expires_at_us(params.body_weight_max_age_s)
+        client_n = np.where(weighed, weight.value_n - bar_n, np.nan)
+        u_client_n = np.where(weighed, client_uncertainty(u_bar_n, weight.u_n), np.nan)
+    moving = _motion(rows, bar_n, before, bar_before_n, params)
+    validity = np.zeros(len(rows), np.uint8)
+    np.putmask(validity, moving, np.uint8(Validity.MOTION))
+    if params.calibration_due_us is not None:
+        np.putmask(validity, utc_us >= params.calibration_due_us, np.uint8(Validity.CALIBRATION_OVERDUE))
+    np.putmask(validity, ~weighed, np.uint8(Validity.NO_BODY_WEIGHT))
+    zeroed = _zeroed(age_s, params)
+    np.putmask(validity, ~zeroed, np.uint8(Validity.NOT_ZEROED))
+    if params.session_required and not params.in_session:
+        validity[:] = Validity.NOT_IN_SESSION
+    np.putmask(validity, np.isnan(bar_n), np.uint8(Validity.FAULT))
+    return Evaluation(
+        utc_us,
+        rows.force_n,
+        bar_n,
+        client_n,
+        u_bar_n,
+        u_client_n,
+        moving,
+        validity,
+        rows.fault,
+        age_s,
+        zeroed,
+    )
+
+
+def _zeroed(age_s: NDArray[np.float64], params: RigParameters) -> NDArray[np.bool_]:
+    """A session's or a calibration's zero counts while it is young enough; a factory zero never does."""
+    limit_s = -np.inf if params.zero is not None and params.zero.kind == "factory" else params.zero_max_age_s
+    zeroed: NDArray[np.bool_] = age_s <= limit_s
+    return zeroed
+
+
+def _motion(
+    rows: Rows,
+    bar_n: NDArray[np.float64],
+    before: Rows,
+    bar_before_n: NDArray[np.float64],
+    params: RigParameters,
+) -> NDArray[np.bool_]:
+    if not len(rows):
+        return np.empty(0, bool)
+    utc_us = np.concatenate([before.utc_us, rows.utc_us])
+    load_n = np.concatenate([bar_before_n, bar_n])
+    spread_n = trailing_range(utc_us, load_n, round(params.motion_window_s * 1e6), len(before))
+    return spread_n > params.motion_n
+
+
+def _bar(rows: Rows) -> NDArray[np.float64]:
+    """Return the signed sum of the cells; unknown (nan) where one is. Column by column, so that batch size is no matter."""
+    total = np.zeros(len(rows))
+    for column in rows.force_n.T:
+        total += column
+    return total
+
+
+def _in_order(rows: Rows, params: RigParameters) -> Rows:
+    columns = params.columns[params.nodes[0]]
+    return Rows(rows.utc_us, rows.force_n[:, columns], rows.fault[:, columns], rows.zero_at_us)
+
+
+def _absorb(
+    state: State, batch: dict[str, list[NodeSamples]], params: RigParameters
+) -> tuple[State, Evaluation]:
+    if not batch:
+        return state, _nothing(params)
+    tracks, series = dict(state.tracks), dict(state.series)
+    spikes: list[Spike] = []
+    for node, items in batch.items():
+        tracks[node], final, dropped = track.follow(tracks[node], items, params)
+        series[node] = series[node].then(final)
+        spikes += dropped
+    if len(params.nodes) == 1:
+        rows, series = series[params.nodes[0]], {params.nodes[0]: series[params.nodes[0]].take(slice(0, 0))}
+    else:
+        until = align.ready_until(series)
+        if until is None:
+            rows = Rows.empty(len(params.cells))
+        else:
+            rows = align.aligned(series, state.after_us, until, params)
+            series = {node: _from_last(item, until) for node, item in series.items()}
+    spikes.sort(key=lambda spike: (spike.utc_us, spike.hanger))
+    return _finish(replace(state, tracks=tracks, series=series), rows, tuple(spikes), params)
+
+
+def _from_last(rows: Rows, until_us: int) -> Rows:
+    """Return the rows from the last one at or before `until_us` on: the next tick may lie between it and its successor."""
+    return rows.take(slice(max(int(np.searchsorted(rows.utc_us, until_us, side="right")) - 1, 0), None))
+
+
+def _finish(
+    state: State, rows: Rows, spikes: tuple[Spike, ...], params: RigParameters
+) -> tuple[State, Evaluation]:
+    if not len(rows):
+        return replace(state, spikes_dropped=state.spikes_dropped + len(spikes)), replace(
+            _nothing(params), spikes=spikes
+        )
+    bar_n = _bar(rows)
+    result = replace(evaluated(rows, bar_n, state.rows, state.bar_n, params), spikes=spikes)
+    keep_us = int(rows.utc_us[-1]) - max(KEEP_US, round(params.motion_window_s * 1e6))
+    held, held_n = state.rows.then(rows), np.concatenate([state.bar_n, bar_n])
+    first = int(np.searchsorted(held.utc_us, keep_us, side="right"))
+    after = replace(
+        state,
+        rows=held.take(slice(first, None)),
+        bar_n=held_n[first:],
+        after_us=int(rows.utc_us[-1]),
+        peaks=state.peaks.with_rows(bar_n, rows.force_n),
+        spikes_dropped=state.spikes_dropped + len(spikes),
+    )
+    return after, result
+
+
+def _head(head: Track, new: NodeSamples) -> Track:
+    """Return what `fresh` needs to know after `new`, before its rows are made."""
+    boots = head.boots if new.boot in head.boots else (*head.boots, new.boot)[-track.BOOTS_REMEMBERED :]
+    return replace(head, boot=new.boot, next_index=new.first_index + len(new.utc_us), boots=boots)
+
+
+def _restarted(state: State, params: RigParameters) -> State:
+    """Return a state that knows boots, indices and counts, but no rows: the clock began a new stretch."""
+    begun = start(params)
+    tracks = {
+        node: replace(begun.tracks[node], boot=old.boot, next_index=old.next_index, boots=old.boots)
+        for node, old in state.tracks.items()
+    }
+    return replace(begun, tracks=tracks, peaks=state.peaks, spikes_dropped=state.spikes_dropped)
+
+
+def _nothing(params: RigParameters) -> Evaluation:
+    rows = Rows.empty(len(params.cells))
+    return evaluated(rows, np.empty(0), rows, np.empty(0), params)
+
+
+def _joined(parts: list[Evaluation], late: int) -> Evaluation:
+    filled = [part for part in parts if len(part)] or parts[:1]
+    spikes = tuple(spike for part in parts for spike in part.spikes)
+    if len(filled) == 1:
+        return replace(filled[0], spikes=spikes, late=late)
+    columns = (np.concatenate([getattr(part, name) for part in filled]) for name in _COLUMNS)
+    return Evaluation(*columns, spikes=spikes, late=late)
