@@ -1,0 +1,78 @@
+"""Keeps the client connected: network, fresh name look-up, connection, and again after a growing, bounded, jittered wait."""
+
+import asyncio
+import os
+
+from micropython import const
+
+from barnode import net
+from barnode.clock import now_ms, since_ms
+from barnode.mqtt import LevelRefused, MqttError
+
+BACKOFF_FIRST_MS = const(250)
+BACKOFF_LAST_MS = const(5000)  # a broker that comes back is found within this
+STEADY_MS = const(5000)  # a connection that lasted this long was a good one: the next wait is short again
+
+
+def jittered_ms(wait_ms, byte):
+    """`wait_ms` spread to 75 to 125 % by a random byte, so that nodes do not come back in step."""
+    return wait_ms * 3 // 4 + wait_ms * byte // 510
+
+
+class Link:
+    """`broker` has host, port and protocol ("auto", "5" or "3.1.1"); `births` is called at each connection."""
+
+    def __init__(self, broker, client, wifi, births):
+        self._broker = broker
+        self._client = client
+        self._wifi = wifi
+        self._births = births
+        self._level = 4 if broker["protocol"] == "3.1.1" else 5
+        self._fixed = self._proven = broker["protocol"] != "auto"
+        self.connections = 0
+        self.last_error = None
+
+    async def run(self):
+        """For ever."""
+        wait_ms = BACKOFF_FIRST_MS
+        while True:
+            began = now_ms()
+            try:
+                await self.connect(self._births())
+                await self._client.serve()
+            except (OSError, EOFError, MqttError, asyncio.TimeoutError) as error:
+                self._note(error)
+            if since_ms(now_ms(), began) >= STEADY_MS and self.connections:
+                wait_ms = BACKOFF_FIRST_MS
+            await asyncio.sleep_ms(jittered_ms(wait_ms, os.urandom(1)[0]))
+            wait_ms = min(2 * wait_ms, BACKOFF_LAST_MS)
+
+    async def connect(self, births=()):
+        """One attempt; on failure the socket is closed and the error raised."""
+        await self._wifi.join()
+        stream = await net.connect(self._broker["host"], self._broker["port"])
+        try:
+            await self._client.connect(stream, self._level, births)
+        except LevelRefused:
+            self._client.abandon()
+            if not self._fixed:
+                self._level = 9 - self._level
+            raise
+        except BaseException as error:
+            self._client.abandon()
+            if isinstance(error, MqttError) and not self._proven:  # some brokers answer an unknown level with silence
+                self._level = 9 - self._level
+            raise
+        self._proven = True
+        self.connections += 1
+        self.last_error = None
+
+    def reconnects(self):
+        """Connections after the first."""
+        return max(0, self.connections - 1)
+
+    def _note(self, error):
+        text = str(error) or type(error).__name__
+        if text != self.last_error:
+            print("link: %s" % text)
+        self.last_error = text

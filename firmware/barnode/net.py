@@ -1,0 +1,112 @@
+"""A TCP stream with bounded connecting, the same on the chip, the unix port and CPython. It knows no protocol."""
+
+import asyncio
+import errno
+import select
+import socket
+import sys
+
+_IPPROTO_TCP = 6
+_TCP_NODELAY = 1
+_ON_MICROPYTHON = sys.implementation.name == "micropython"
+RESOLVE_MS = 5000
+CONNECT_MS = 5000
+
+
+class Stream:
+    """Reads and writes bytes; `write` copies what the socket does not take at once, so a buffer may be reused."""
+
+    def __init__(self, reader, writer):
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, n):
+        """Exactly n bytes; EOFError or OSError when the peer is gone."""
+        return await self._reader.readexactly(n)
+
+    def write(self, data, n):
+        """Send data[0:n] in one piece."""
+        if not _ON_MICROPYTHON:
+            self._writer.write(bytes(memoryview(data)[:n]))
+        elif n == len(data):
+            self._writer.write(data)
+        else:
+            self._writer.write(memoryview(data)[:n])
+
+    async def drain(self):
+        await self._writer.drain()
+
+    def close(self):
+        """Give up the connection at once."""
+        try:
+            if _ON_MICROPYTHON:
+                self._writer.s.close()
+            else:
+                self._writer.transport.abort()
+        except OSError:
+            pass
+
+
+async def connect(host, port, resolve_ms=RESOLVE_MS, connect_ms=CONNECT_MS):
+    """A Stream to host:port, the name looked up afresh; OSError within the two times when there is none."""
+    if not _ON_MICROPYTHON:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), connect_ms / 1000)
+        return Stream(reader, writer)
+    info = await _resolve(host, port, resolve_ms)
+    sock = socket.socket(info[0], socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await _connect(sock, info[-1], connect_ms)
+        try:
+            sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+        except OSError:
+            pass  # a stack without it is slower, not wrong
+    except BaseException:
+        sock.close()
+        raise
+    stream = asyncio.StreamReader(sock)
+    return Stream(stream, stream)
+
+
+async def _connect(sock, address, timeout_ms):
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.errno != errno.EINPROGRESS:
+            raise
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT)
+    for _ in range(timeout_ms // 20):
+        ready = poller.poll(0)
+        if ready:
+            if ready[0][1] & (select.POLLERR | select.POLLHUP):
+                raise OSError(errno.ECONNREFUSED)
+            return
+        await asyncio.sleep_ms(20)
+    raise OSError(errno.ETIMEDOUT)
+
+
+async def _resolve(host, port, timeout_ms):
+    """The library's look-up blocks, for seconds when the network is down: a thread of its own keeps sampling going."""
+    if all(c in "0123456789." for c in host):
+        return socket.getaddrinfo(host, port)[0]
+    try:
+        import _thread
+    except ImportError:
+        return socket.getaddrinfo(host, port)[0]
+    answer = []
+
+    def look_up():
+        try:
+            answer.append(socket.getaddrinfo(host, port)[0])
+        except Exception as error:
+            answer.append(error)
+
+    _thread.start_new_thread(look_up, ())
+    for _ in range(timeout_ms // 20):
+        if answer:
+            if isinstance(answer[0], Exception):
+                raise answer[0]
+            return answer[0]
+        await asyncio.sleep_ms(20)
+    raise OSError(errno.ETIMEDOUT)

@@ -1,0 +1,274 @@
+"""The node put together: samples go into the backlog, the backlog to the broker, the host's word back; and a clean stop.
+
+On the unix port, interrupting it (SIGINT) is a clean stop too, but only through `main`: MicroPython raises the interrupt
+out of the event loop, past every coroutine.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import time
+
+from micropython import const
+
+from barnode import boards, pool, reports
+from barnode.backlog import Backlog
+from barnode.builder import FrameBuilder
+from barnode.clock import Clock, now_ms, since_ms
+from barnode.commands import Commands
+from barnode.config import Config, load
+from barnode.frame import frame_length
+from barnode.lights import Light
+from barnode.link import Link
+from barnode.mqtt import Client
+from barnode.weight import Weight
+from barnode.wifi import Wifi
+
+CONFIG_PATH = "/config.json"
+WEIGHT_MS = const(250)
+HEALTH_MS = const(10000)
+COLLECT_MS = const(1000)  # garbage is collected when we choose, right after a sample, not in the middle of one
+STOP_MS = const(1500)  # a clean stop waits this long for the host to confirm the last frames
+GOODBYE_MS = const(300)
+SUBSCRIPTIONS = (("committed", 1), ("command", 1), ("display", 0))
+
+
+class Node:
+    """One node for one boot. `given` is the configuration as a dict; `adc` None opens the board's own converter."""
+
+    def __init__(self, given, adc=None):
+        self.config = config = load(given["config_path"]) if "config_path" in given else Config(given)
+        self.problems = list(config.problems)
+        self.boot = int.from_bytes(os.urandom(4), "little")
+        self.clock = Clock()
+        self.adc = adc if adc is not None else self._open_adc()
+        self.wifi = Wifi(config.wifi["ssid"], config.wifi["password"])
+        self.wifi.start()
+        self.channels = self.adc.channels if self.adc is not None else config.channels
+        samples = config.samples_per_frame
+        self._cause = reports.reset_cause()
+        self.health = reports.Health(self.boot, self.channels, self._cause)
+        self.commands = Commands({"identify": self._identify, "reboot": self._reboot}, self._reply)
+        wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples)
+        self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted))
+        calibration = config.calibration
+        calibration_id = calibration["id"] if calibration else 0
+        self.builder = FrameBuilder(self.backlog, self.clock, self.boot, samples, self.channels, calibration_id)
+        self.weight = Weight(self.channels, self.boot, calibration)
+        board = config.board or {}
+        self.light = Light(board.get("light_pin"), board.get("lights", 0))
+        self.client = self._client(config)
+        self.link = Link(config.broker, self.client, self.wifi, self._births)
+        self.display = None
+        self.display_ms = -1
+        self.unreadable = 0
+        self.reboot_wanted = False
+        self._stopping = asyncio.Event()
+        for problem in self.problems:
+            print("config: %s" % problem)
+
+    def _client(self, config):
+        return Client(
+            self.backlog,
+            config.samples_per_frame,
+            self.channels,
+            "ashibar/v1/%s/%s/" % (config.studio, config.node),
+            "ashibar-%s-%s" % (config.studio, config.node),
+            reports.state("lost", self.boot),
+            SUBSCRIPTIONS,
+            self.on_message,
+            config.broker["user"],
+            config.broker["password"],
+        )
+
+    def _open_adc(self):
+        """A node that cannot read its converter stays on the network and says so."""
+        try:
+            if self.config.board is None:
+                raise ValueError("no board, no converter")
+            return boards.open_adc(self.config.board)
+        except Exception as error:
+            self.problems.append("converter: cannot be opened (%s): check board and wiring" % error)
+            return None
+
+    # The sampler's sink
+
+    def take(self, ticks, counts):
+        """One sample of all cells, read at `ticks`. No allocation."""
+        if self.builder.take(ticks, counts):
+            self.client.wake()
+        self.weight.take(counts)
+
+    # The host
+
+    def on_message(self, name, payload, retained):
+        """A message under this node's root; what cannot be read is counted and forgotten."""
+        try:
+            if name == "committed":
+                self._committed(json.loads(payload), retained)
+            elif name == "display":
+                self.display = json.loads(payload)
+                self.display_ms = now_ms()
+            elif name == "command" and not retained:  # a kept command would come again at every connection
+                self.commands.take(payload)
+        except Exception as error:
+            self.unreadable += 1
+            print("%s: cannot be read: %s" % (name, error))
+
+    def _committed(self, word, retained):
+        if not retained:
+            self.backlog.host_seen(now_ms())
+        if word["boot"] == self.boot and not self.backlog.commit(word["upto"], now_ms(), alive=not retained):
+            self.unreadable += 1
+        self.client.wake()
+
+    def _births(self):
+        about = reports.about(self.config, self.boot, self._cause, len(self.backlog.slots), self.problems)
+        return (("state", reports.state("online", self.boot)), ("about", about))
+
+    def _reply(self, name, payload):
+        self.client.publish(name, payload)
+
+    async def _identify(self, request):
+        self._identifying = asyncio.create_task(self.light.identify())
+        return {"node": self.config.node, "board": self.config.board["board"] if self.config.board else None}
+
+    async def _reboot(self, request):
+        self.reboot_wanted = True
+        self._stopping.set()
+        return None
+
+    # Work in the background
+
+    async def _sample(self):
+        from barnode.sampler import Sampler
+
+        while True:
+            try:
+                await Sampler(self.adc, self).run()
+            except Exception as error:
+                print("sampler: %s: %s" % (type(error).__name__, error))
+            await asyncio.sleep_ms(1000)
+
+    async def _report(self):
+        health_ms = collect_ms = now_ms()
+        while True:
+            await asyncio.sleep_ms(WEIGHT_MS)
+            report = self.weight.report(self.builder.taken() - 1)
+            self.client.publish_now("weight", json.dumps(report).encode())
+            self.backlog.sweep()
+            now = now_ms()
+            if since_ms(now, health_ms) >= HEALTH_MS:
+                health_ms = now
+                self.clock.advance(time.ticks_us())
+                health = self.health
+                self.client.publish_now(
+                    "health", health.report(self.clock, self.builder, self.backlog, self.link, self.wifi, self.adc)
+                )
+            if since_ms(now, collect_ms) >= COLLECT_MS:
+                collect_ms = now
+                await self._collect_after_sample()
+
+    async def _collect_after_sample(self):
+        before = self.builder.taken()
+        for _ in range(15):
+            if self.builder.taken() != before:
+                break
+            await asyncio.sleep_ms(1)
+        gc.collect()
+
+    async def run(self, stop_event=None):
+        """Work until `stop_event`, a reboot command or cancellation; then stop cleanly and answer the counters."""
+        work = [self.commands.run(), self._report()]
+        if self.adc is not None:
+            work.append(self._sample())
+        tasks = [asyncio.create_task(one) for one in work]
+        if self.config.broker["host"]:
+            self._link_task = asyncio.create_task(self.link.run())
+        else:
+            print("no broker is configured: samples are not sent")
+        if stop_event is not None:
+            tasks.append(asyncio.create_task(self._stop_with(stop_event)))
+        try:
+            await self._stopping.wait()
+        except asyncio.CancelledError:  # how CPython tells of SIGINT
+            pass
+        for task in tasks:
+            task.cancel()
+        return await self.finish()
+
+    async def _stop_with(self, stop_event):
+        await stop_event.wait()
+        self._stopping.set()
+
+    # The end
+
+    async def finish(self, interrupted=False):
+        """Send what is left, wait a bounded time for the host's word, say `offline`; answers the counters.
+
+        `interrupted` takes the old connection for broken off and makes one more."""
+        self.builder.flush()
+        self.client.wake()
+        try:
+            if interrupted:
+                self.client.close()
+            if self.config.broker["host"] and not self.client.connected:
+                await asyncio.wait_for(self.link.connect(), GOODBYE_MS / 1000)
+                self._last_task = asyncio.create_task(self._serve_quietly())
+            if self.client.connected:
+                await self._wait(STOP_MS, self._all_stored)
+                self.client.publish("state", reports.state("offline", self.boot), True)
+                await self._wait(GOODBYE_MS, self.client.idle)
+        except Exception as error:
+            print("stop: %s: %s" % (type(error).__name__, error))
+        self.client.close()
+        return self.counters()
+
+    async def _serve_quietly(self):
+        try:
+            await self.client.serve()
+        except Exception as error:
+            print("stop: %s" % error)
+
+    async def _wait(self, limit_ms, done):
+        began = now_ms()
+        while not done() and self.client.connected and since_ms(now_ms(), began) < limit_ms:
+            await asyncio.sleep_ms(10)
+
+    def _all_stored(self):
+        self.backlog.sweep()
+        return self.backlog.held == 0
+
+    def counters(self):
+        """What this boot came to."""
+        return {
+            "boot": self.boot,
+            "samples": self.builder.taken(),
+            "frames": self.builder.frames,
+            "held": self.backlog.held,
+            "dropped": self.backlog.dropped,
+            "dropped_samples": self.backlog.dropped_samples,
+            "resent": self.backlog.resent,
+            "reconnects": self.link.reconnects(),
+        }
+
+
+async def run(config_dict, adc=None, stop_event=None):
+    """A node of that configuration, until `stop_event`; answers its counters. SIGINT on MicroPython needs `main`."""
+    return await Node(config_dict, adc).run(stop_event)
+
+
+def main(config_dict=None, adc=None, stop_event=None):
+    """Run a node to its clean stop, by SIGINT too; answers its counters. After a reboot command it resets the chip."""
+    node = Node({"config_path": CONFIG_PATH} if config_dict is None else config_dict, adc)
+    try:
+        counters = asyncio.run(node.run(stop_event))
+    except KeyboardInterrupt:
+        asyncio.new_event_loop()  # the interrupt may have torn any task: none of them goes on
+        counters = asyncio.run(node.finish(interrupted=True))
+    if node.reboot_wanted:
+        import machine
+
+        machine.reset()
+    return counters

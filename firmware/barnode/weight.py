@@ -1,0 +1,101 @@
+"""The node's own force figures a few times a second, for people and displays. Per sample it adds integers only; newtons
+appear in the report. The record is the frames, never this."""
+
+from array import array
+
+from micropython import const
+
+_READING_MIN = const(-0x800000)
+_SUM_LIMIT = const(64)  # samples of one interval: 64 x 2**23 is still a small int on the chip
+_WEIGHT_BITS = const(10)  # resolution of a cell's share in the sum: 0.1 %
+
+
+class Weight:
+    """Means per cell and least and greatest sum of an interval.
+
+    `calibration` is the record of the configuration or None; `boot` is the boot id. For the least and greatest sum,
+    counts are weighted by each cell's span against the largest one, in integers cut to a step of less than 0.1 N on a
+    200 kg cell, because a float costs memory on the chip for every sample.
+    """
+
+    def __init__(self, cells, boot, calibration=None):
+        self._cells = cells
+        self._boot = boot
+        self._calibration = calibration
+        self._zero = array("i", [0] * cells)
+        self._weight = array("i", [0] * cells)
+        self._sums = array("i", [0] * cells)
+        self._faults = bytearray(cells)
+        self._unit_n = 0.0
+        # 24 bits of count and sign, the weight and the number of cells must fit 30 bits together
+        spare = 0
+        while (1 << spare) < cells:
+            spare += 1
+        self._shift = 24 + _WEIGHT_BITS + spare - 29
+        if calibration:
+            self._set(calibration["cells"])
+        self._n = 0
+        self._least = 0
+        self._greatest = 0
+
+    def _set(self, cells):
+        largest = max(abs(cell["span_n_per_count"]) for cell in cells)
+        for i, cell in enumerate(cells):
+            self._zero[i] = cell["zero_count"]
+            self._weight[i] = round(cell["span_n_per_count"] / largest * (1 << _WEIGHT_BITS))
+        self._unit_n = largest * (1 << self._shift) / (1 << _WEIGHT_BITS)
+
+    def take(self, counts):
+        """Add one sample, indexable by cell. No allocation."""
+        if self._n >= _SUM_LIMIT:
+            return
+        total = 0
+        shift = self._shift
+        for cell in range(self._cells):
+            count = counts[cell]
+            if count < _READING_MIN:
+                self._faults[cell] = 1
+                continue
+            self._sums[cell] += count
+            total += ((count - self._zero[cell]) >> shift) * self._weight[cell]
+        if self._n == 0 or total < self._least:
+            self._least = total
+        if self._n == 0 or total > self._greatest:
+            self._greatest = total
+        self._n += 1
+
+    def report(self, index):
+        """The `weight` payload as a dict, and a new interval. `index` is the last sample's."""
+        n = self._n
+        calibrated = self._calibration is not None
+        cells = [self._cell_n(cell) if calibrated and n and not self._faults[cell] else None for cell in range(self._cells)]
+        whole = None not in cells
+        payload = {
+            "boot": self._boot,
+            "index": index,
+            "cells_n": cells,
+            "sum_n": round(sum(cells), 2) if whole else None,
+            "min_n": round(self._least * self._unit_n, 2) if whole else None,
+            "max_n": round(self._greatest * self._unit_n, 2) if whole else None,
+            "calibration": self._calibration["id"] if calibrated else None,
+            "validity": self._validity(calibrated, n, whole),
+        }
+        self._restart()
+        return payload
+
+    def _cell_n(self, cell):
+        above_zero = self._sums[cell] - self._n * self._zero[cell]
+        return round(above_zero / self._n * self._calibration["cells"][cell]["span_n_per_count"], 2)
+
+    def _validity(self, calibrated, n, whole):
+        if n == 0:
+            return "stale"
+        if not calibrated:
+            return "fault" if 1 in self._faults else "uncalibrated"
+        return "valid" if whole else "fault"
+
+    def _restart(self):
+        self._n = 0
+        for cell in range(self._cells):
+            self._sums[cell] = 0
+            self._faults[cell] = 0
