@@ -157,14 +157,14 @@ class Ledger:
             new[k] = self.receive(seq) is not Receipt.DUPLICATE
 
     def lost_below(self, oldest: int) -> list[Interval]:
-        """Put on record as lost what is below `oldest` and not stored; return what is new there, ascending."""
+        """Put on record as lost what is below `oldest` and not stored; return what is new, ascending."""
         newly = holes(self.upto + 1, oldest - 1, self.stored, self.lost) if oldest > self.upto + 1 else []
         for first, last in newly:
             self.lost.add(first, last)
         return newly
 
     def missing(self) -> list[Interval]:
-        """Return what is neither stored nor on record as lost below the highest sequence; it may still come."""
+        """Return what is neither stored nor on record as lost below the highest; it may still come."""
         return holes(self.upto + 1, self.highest, self.stored, self.lost)
 
     def take_recovered(self) -> list[int]:
