@@ -199,6 +199,10 @@ class _Amqtt:
         self._ready.set()
         await self._stopping.wait()
         await broker.shutdown()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def stop(self) -> None:
         """End its loop and its thread."""
