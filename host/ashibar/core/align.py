@@ -1,4 +1,7 @@
-"""Cells of several nodes on one time line. Interpolates between measured samples; never holds a value in the record."""
+"""Cells of several nodes on one time line.
+
+Interpolates between measured samples; never holds a value in the record.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,10 @@ HOLD_US = round(MAX_HOLD_S * 1e6)
 
 
 def ready_until(series: Mapping[str, Rows]) -> int | None:
-    """Return the time (Unix microseconds) up to which no node has anything more to say, None before any sample.
+    """Return the time up to which no node has anything more to say, None before any sample.
 
-    A node is waited for until another is `MAX_HOLD_S` ahead of it; from then on its cells are missing.
+    Unix microseconds. A node is waited for until another is `MAX_HOLD_S` ahead of it; from then on its
+    cells are missing.
     """
     newest = [int(rows.utc_us[-1]) if len(rows) else None for rows in series.values()]
     known = [utc_us for utc_us in newest if utc_us is not None]
@@ -36,8 +40,8 @@ def ready_until(series: Mapping[str, Rows]) -> int | None:
 def aligned(series: Mapping[str, Rows], after_us: int, until_us: int, params: RigParameters) -> Rows:
     """Return rows of the whole rig at the ticks in (after_us, until_us].
 
-    Ticks are the sample times of the first node of the rig; where that has a gap of more than `MAX_HOLD_S`, those of
-    the next node, and so on.
+    Ticks are the sample times of the first node of the rig; where that has a gap of more than `MAX_HOLD_S`,
+    those of the next node, and so on.
     """
     ticks = np.empty(0, np.int64)
     silent: list[Rows] = []
@@ -53,7 +57,10 @@ def aligned(series: Mapping[str, Rows], after_us: int, until_us: int, params: Ri
 
 
 def newest(series: Mapping[str, Rows], params: RigParameters) -> Rows:
-    """Return one row at the newest sample of any node, the others' cells as last read if that is recent enough."""
+    """Return one row at the newest sample of any node.
+
+    The other nodes' cells are as last read if that is recent enough, else missing.
+    """
     known = [int(rows.utc_us[-1]) for rows in series.values() if len(rows)]
     if not known:
         return Rows.empty(len(params.cells))
@@ -97,7 +104,10 @@ def _at(series: Mapping[str, Rows], ticks: NDArray[np.int64], params: RigParamet
 def _bracket(
     rows: Rows, ticks: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the rows before (or at) and after each tick, and whether they are near enough to read between them."""
+    """Return the rows before (or at) and after each tick, and where they bracket it.
+
+    They bracket it when they are near enough to read between them.
+    """
     if not len(rows):
         nothing = np.zeros(len(ticks), np.intp)
         return nothing, nothing, np.zeros(len(ticks), bool)

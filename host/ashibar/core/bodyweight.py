@@ -20,9 +20,10 @@ TYPED_U_N: Final = 1.0 * NEWTON_PER_KG  # from memory, standard uncertainty
 
 @dataclass(frozen=True, slots=True)
 class BodyWeight:
-    """A body weight: `value_n` newtons, standard uncertainty `u_n`, entered at `entered_at_us` (Unix microseconds).
+    """A body weight: `value_n` newtons, standard uncertainty `u_n`.
 
-    ValueError when it is no adult's weight or has no uncertainty.
+    Entered at `entered_at_us` (Unix microseconds). ValueError when it is no adult's weight or has no
+    uncertainty.
     """
 
     value_n: float
@@ -33,7 +34,8 @@ class BodyWeight:
     def __post_init__(self) -> None:
         if not MIN_N <= self.value_n <= MAX_N:
             raise ValueError(
-                f"body weight: expected 40 to 150 kg, got {self.value_n / NEWTON_PER_KG:.1f} kg; check the unit"
+                f"body weight: expected 40 to 150 kg, got {self.value_n / NEWTON_PER_KG:.1f} kg; "
+                "check the unit"
             )
         if self.source not in SOURCES:
             raise ValueError(f"body weight source: expected one of {', '.join(SOURCES)}, got {self.source!r}")
@@ -54,9 +56,10 @@ def enter(
     confirmed: bool = False,
     u_n: float | None = None,
 ) -> BodyWeight:
-    """Return the weight to use, with the uncertainty of its source (`u_n` overrides it; a hang test must give it).
+    """Return the weight to use, with the uncertainty of its source.
 
-    ValueError when implausible; ConfirmationNeeded when it is more than 5 kg from `last` and not `confirmed`.
+    `u_n` overrides it; a hang test must give it. ValueError when implausible; ConfirmationNeeded when it is
+    more than 5 kg from `last` and not `confirmed`.
     """
     if u_n is None:
         if source == "hang":
@@ -72,9 +75,10 @@ class ConfirmationNeeded(ValueError):  # noqa: N818 - it is a question, not an e
     """The new weight is plausible but far from the last one: ask the person."""
 
     def __init__(self, last_n: float, value_n: float) -> None:
+        kg, last_kg = value_n / NEWTON_PER_KG, last_n / NEWTON_PER_KG
         super().__init__(
-            f"body weight: {value_n / NEWTON_PER_KG:.1f} kg is {abs(value_n - last_n) / NEWTON_PER_KG:.1f} kg from the "
-            f"last, {last_n / NEWTON_PER_KG:.1f} kg; confirm it or weigh again"
+            f"body weight: {kg:.1f} kg is {abs(kg - last_kg):.1f} kg from the last, {last_kg:.1f} kg; "
+            "confirm it or weigh again"
         )
         self.last_n = last_n
         self.value_n = value_n

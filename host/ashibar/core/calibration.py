@@ -1,4 +1,7 @@
-"""A node's calibration record: the zero and the span that turn its counts into newtons. Knows no rig and no drift."""
+"""A node's calibration record: the zero and the span that turn its counts into newtons.
+
+Knows no rig and no drift.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ class NodeCalibration:
             raise ValueError(f"calibration {self.id}: expected finite zeros, got {self.zero_count}")
         if not all(np.isfinite(self.span_n_per_count)) or 0.0 in self.span_n_per_count:
             raise ValueError(
-                f"calibration {self.id}: expected spans in newtons per count, not 0, got {self.span_n_per_count}; "
-                "calibrate with a known load"
+                f"calibration {self.id}: expected spans in newtons per count, not 0, got "
+                f"{self.span_n_per_count}; calibrate with a known load"
             )
         object.__setattr__(self, "zero", np.array(self.zero_count, dtype=np.float64))
         object.__setattr__(self, "span", np.array(self.span_n_per_count, dtype=np.float64))

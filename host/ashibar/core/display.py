@@ -30,7 +30,7 @@ SPEED_CUTOFF_HZ: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """A value and its uncertainty as shown, and the step number it stands on (for the hysteresis of the next one)."""
+    """A value and its uncertainty as shown."""
 
     text: str
     u_text: str
@@ -40,8 +40,8 @@ class Digits:
 def one_euro_weights(utc_us: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights [S], sum 1, that give the 1-euro filtered newest value as `weights @ value`.
 
-    Casiez, Roussel and Vogel, "1 EUR filter", CHI 2012: a first-order low pass whose cut-off rises with the speed.
-    Given as weights so that hangers and sums are filtered alike and still add up. `value` has no nan.
+    Casiez, Roussel and Vogel, "1 EUR filter", CHI 2012: a first-order low pass whose cut-off rises with the
+    speed. Given as weights so that hangers and sums are filtered alike and still add up. `value` has no nan.
     """
     times = (utc_us * 1e-6).tolist()
     values = value.tolist()
@@ -69,8 +69,8 @@ def digits(
 ) -> Digits:
     """Return `value_n` in words at the display step of `unit`, `u_n` (expanded, newtons) rounded up to it.
 
-    `shown` is the text on display now: it stays while the value is within 0.7 steps of it. Percent without a body
-    weight is shown in kg.
+    `shown` is the text on display now: it stays while the value is within 0.7 steps of it. Percent without a
+    body weight is shown in kg.
     """
     if unit == "%" and body_weight_n is None:
         unit = "kg"

@@ -1,7 +1,7 @@
-"""The load model over a stream of samples: bar load, client load, uncertainty, motion and validity at the full rate.
+"""The load model over a stream of samples: bar and client load, uncertainty, motion, validity.
 
-Pure and streaming: the state goes in and comes out, and cutting the stream elsewhere changes no result. Decides no
-alarm and shows nothing.
+Pure and streaming: the state goes in and comes out, and cutting the
+stream elsewhere changes no result. Decides no alarm and shows nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from ashibar.core import align, track
 from ashibar.core.motion import trailing_range
 from ashibar.core.peaks import NO_PEAKS, Peaks
-from ashibar.core.track import NodeSamples, Rows, Spike, Track
+from ashibar.core.track import Head, NodeSamples, Rows, Spike, Track
 from ashibar.core.uncertainty import bar_uncertainty, client_uncertainty
 from ashibar.core.validity import Validity
 
@@ -42,12 +42,13 @@ KEEP_US = 1_000_000  # rows kept for the display filter; motion keeps its own wi
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Results of S samples of a rig of C cells, in order of time. What is unknown is nan. Newtons, standard u.
+    """Results of S samples of a rig of C cells, in order of time. What is unknown is nan.
 
-    `utc_us` int64 [S], `force_n` [S, C], `bar_n`, `client_n`, `u_bar_n`, `u_client_n` [S], `motion` bool [S],
-    `validity` uint8 [S] of `Validity`, `fault` uint8 [S, C] of `CellFault`, `zero_age_s` [S] since the zero in use,
-    `zeroed` bool [S] whether that counts. `spikes` are the samples dropped: they
-    have no row. `late` counts samples that came after newer ones of their node and were left out here.
+    Newtons, standard u. `utc_us` int64 [S], `force_n` [S, C], `bar_n`, `client_n`, `u_bar_n`, `u_client_n`
+    [S], `motion` bool [S], `validity` uint8 [S] of `Validity`, `fault` uint8 [S, C] of `CellFault`,
+    `zero_age_s` [S] since the zero in use, `zeroed` bool [S] whether that counts. `spikes` are the samples
+    dropped: they have no row. `late` counts samples that came after newer ones of their node and were left
+    out here.
     """
 
     utc_us: NDArray[np.int64]
@@ -109,32 +110,32 @@ def start(params: RigParameters) -> State:
 def advance(state: State, samples: Sequence[NodeSamples], params: RigParameters) -> tuple[State, Evaluation]:
     """Return the state after `samples` and the results that are final by them.
 
-    Results lag two samples, and with several nodes until all have spoken or are 0.5 s behind. Samples of foreign
-    nodes are ignored. Samples older than what their node sent before are left out and counted as late; a clock set
-    back within a boot, or across a restart, ends the stretch and begins a new one.
+    Results lag two samples, and with several nodes until all have spoken or are 0.5 s behind. Samples of
+    foreign nodes are ignored. Samples older than what their node sent before are left out and counted as
+    late; a clock set back within a boot, or across a restart, ends the stretch and begins a new one.
     """
     parts: list[Evaluation] = []
     batch: dict[str, list[NodeSamples]] = {}
     late = 0
-    heads = dict(state.tracks)
+    heads = {node: Head.of(item) for node, item in state.tracks.items()}
     for item in samples:
-        if item.node not in heads:
+        head = heads.get(item.node)
+        if head is None:
             continue
-        new = track.fresh(heads[item.node], item)
+        new = head.fresh(item)
         late += len(item.utc_us) - (0 if new is None else len(new.utc_us))
         if new is None:
             continue
-        pending = batch.get(item.node)
-        last_us = int(pending[-1].utc_us[-1]) if pending else heads[item.node].last_utc_us
-        if last_us is not None and int(new.utc_us[0]) <= last_us:
-            state, part = _absorb(state, batch, params)
+        if head.last_utc_us is not None and new.utc_us[0] <= head.last_utc_us:
+            state, part = _absorb(state, batch, heads, params)
             state, rest = flush(state, params)
             parts += [part, rest]
             state, batch = _restarted(state, params), {}
-            heads = {node: replace(heads[node], rows=state.tracks[node].rows) for node in heads}
+            for other in heads.values():
+                other.last_utc_us = None
         batch.setdefault(item.node, []).append(new)
-        heads[item.node] = _head(heads[item.node], new)
-    state, part = _absorb(state, batch, params)
+        head.take(new)
+    state, part = _absorb(state, batch, heads, params)
     result = _joined([*parts, part], late)
     return replace(state, late=state.late + late), result
 
@@ -155,9 +156,10 @@ def flush(state: State, params: RigParameters) -> tuple[State, Evaluation]:
 
 
 def provisional(state: State, params: RigParameters) -> Evaluation:
-    """Return the newest samples before they are final, without those that may yet be spikes: for the live figure.
+    """Return the newest samples before they are final, without those that may yet be spikes.
 
-    With one node up to two rows; with several, one row at the newest sample of any, the other cells as last read.
+    They are for the live figure. With one node up to two rows; with several, one row at the newest sample of
+    any, the other cells as last read.
     """
     waiting = {node: track.undecided(item, params.judged[node]) for node, item in state.tracks.items()}
     if len(params.nodes) == 1:
@@ -170,7 +172,7 @@ def provisional(state: State, params: RigParameters) -> Evaluation:
 
 
 def recent(state: State, params: RigParameters) -> Evaluation:
-    """Return the final rows of the last second followed by the provisional ones: what the display filter needs."""
+    """Return the final rows of the last second, then the provisional ones: for the display filter."""
     newest = provisional(state, params)
     final = evaluated(state.rows, state.bar_n, Rows.empty(len(params.cells)), np.empty(0), params)
     return _joined([final, newest], 0)
@@ -183,9 +185,12 @@ def evaluated(
     bar_before_n: NDArray[np.float64],
     params: RigParameters,
 ) -> Evaluation:
-    """Return the results of `rows` with bar load `bar_n`; `before` are the rows of the motion window before them."""
+    """Return the results of `rows` with bar load `bar_n`.
+
+    `before` are the rows of the motion window before them.
+    """
     utc_us = rows.utc_us
-    age_s = (utc_us - rows.zero_at_us) * 1e-6
+    age_s: NDArray[np.float64] = (utc_us - rows.zero_at_us) / 1e6
     u_bar_n = bar_uncertainty(rows.force_n, age_s, params.budget)
     weight = params.body_weight
     client_n, u_client_n = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
@@ -243,7 +248,10 @@ def _motion(
 
 
 def _bar(rows: Rows) -> NDArray[np.float64]:
-    """Return the signed sum of the cells; unknown (nan) where one is. Column by column, so that batch size is no matter."""
+    """Return the signed sum of the cells; unknown (nan) where one is.
+
+    Column by column, so that batch size is no matter.
+    """
     total = np.zeros(len(rows))
     for column in rows.force_n.T:
         total += column
@@ -256,14 +264,14 @@ def _in_order(rows: Rows, params: RigParameters) -> Rows:
 
 
 def _absorb(
-    state: State, batch: dict[str, list[NodeSamples]], params: RigParameters
+    state: State, batch: dict[str, list[NodeSamples]], heads: dict[str, Head], params: RigParameters
 ) -> tuple[State, Evaluation]:
     if not batch:
         return state, _nothing(params)
     tracks, series = dict(state.tracks), dict(state.series)
     spikes: list[Spike] = []
     for node, items in batch.items():
-        tracks[node], final, dropped = track.follow(tracks[node], items, params)
+        tracks[node], final, dropped = track.follow(tracks[node], items, heads[node], params)
         series[node] = series[node].then(final)
         spikes += dropped
     if len(params.nodes) == 1:
@@ -280,7 +288,10 @@ def _absorb(
 
 
 def _from_last(rows: Rows, until_us: int) -> Rows:
-    """Return the rows from the last one at or before `until_us` on: the next tick may lie between it and its successor."""
+    """Return the rows from the last one at or before `until_us` on.
+
+    The next tick may lie between it and its successor.
+    """
     return rows.take(slice(max(int(np.searchsorted(rows.utc_us, until_us, side="right")) - 1, 0), None))
 
 
@@ -307,12 +318,6 @@ def _finish(
     return after, result
 
 
-def _head(head: Track, new: NodeSamples) -> Track:
-    """Return what `fresh` needs to know after `new`, before its rows are made."""
-    boots = head.boots if new.boot in head.boots else (*head.boots, new.boot)[-track.BOOTS_REMEMBERED :]
-    return replace(head, boot=new.boot, next_index=new.first_index + len(new.utc_us), boots=boots)
-
-
 def _restarted(state: State, params: RigParameters) -> State:
     """Return a state that knows boots, indices and counts, but no rows: the clock began a new stretch."""
     begun = start(params)
@@ -333,5 +338,5 @@ def _joined(parts: list[Evaluation], late: int) -> Evaluation:
     spikes = tuple(spike for part in parts for spike in part.spikes)
     if len(filled) == 1:
         return replace(filled[0], spikes=spikes, late=late)
-    columns = (np.concatenate([getattr(part, name) for part in filled]) for name in _COLUMNS)
-    return Evaluation(*columns, spikes=spikes, late=late)
+    columns = {name: np.concatenate([getattr(part, name) for part in filled]) for name in _COLUMNS}
+    return replace(filled[0], **columns, spikes=spikes, late=late)

@@ -30,7 +30,8 @@ HANDS_OFF_N: Final = 2.0 * NEWTON_PER_KG  # each bar and the sum below this: nob
 class Reading(msgspec.Struct, frozen=True):
     """A quantity with its uncertainty: exact in newtons, and in words for a person.
 
-    `u_n` is the expanded uncertainty U = 2u. `text` is rounded to the display step, `u_text` rounded up to it.
+    `u_n` is the expanded uncertainty U = 2u. `text` is rounded to the display step, `u_text` rounded up to
+    it.
     """
 
     value_n: float
@@ -53,8 +54,8 @@ class Figure(msgspec.Struct, frozen=True):
 
     `validity` is the worst condition that applies, `reason` and `remedy` say it in words; `flags` are all
     conditions that apply. `fraction` is client load over body weight; `age_s` is that of the newest sample.
-    `band` is `below`, `in`, `above` or `over`; None without a figure or where the studio set neither band nor limit.
-    `peak` is the greatest client load at the full rate since the peaks were reset.
+    `band` is `below`, `in`, `above` or `over`; None without a figure or where the studio set neither band nor
+    limit. `peak` is the greatest client load at the full rate since the peaks were reset.
     """
 
     sample_utc_us: int | None
@@ -87,9 +88,10 @@ class _Load(msgspec.Struct, frozen=True):
 
 
 def figure(state: State, params: RigParameters, now_us: int, shown: Figure | None = None) -> Figure:
-    """Return what to show at `now_us` (Unix microseconds). Nothing is held: without fresh samples there is no number.
+    """Return what to show at `now_us` (Unix microseconds).
 
-    `shown` is the figure on display: given, digits keep their step until the value has clearly left it.
+    Nothing is held: without fresh samples there is no number. `shown` is the figure on display: given, digits
+    keep their step until the value has clearly left it.
     """
     newest_us = state.newest_utc_us
     age_s = None if newest_us is None else (now_us - newest_us) * 1e-6
@@ -105,18 +107,37 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
         if seen is None or worst is Validity.STALE or Validity.NOT_ZEROED in flags
         else _load(seen, params)
     )
-    readings = _Readings(params, now_us, shown)
-    return readings.figure(
-        state, load, seen, worst, sorted(flags, reverse=True), (reason, remedy), newest_us, age_s
+    made = _Readings(params, now_us, shown)
+    client = made.client(load) if worst.has_figure else None
+    fraction = None
+    if client is not None and made.weight is not None:
+        fraction = client.value_n / made.weight.value_n
+    return Figure(
+        sample_utc_us=newest_us,
+        age_s=age_s,
+        validity=worst.label,
+        reason=reason,
+        remedy=remedy,
+        flags=[flag.label for flag in sorted(flags, reverse=True)],
+        client=client,
+        bar=made.bar(load),
+        fraction=fraction,
+        body_weight=made.body_weight(),
+        motion=Validity.MOTION in flags,
+        hands_off=load is not None and Validity.MOTION not in flags and _hands_off(load, params),
+        band=_band(client, fraction, params),
+        left=made.side(load, "left", None if shown is None else shown.left),
+        right=made.side(load, "right", None if shown is None else shown.right),
+        hangers=made.hangers(load, seen),
+        peak=made.peak(state, load) if worst.has_figure else None,
+        spikes_dropped=state.spikes_dropped,
     )
 
 
 def _flags(seen: Evaluation | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
     """Return every condition that applies now."""
     found = set()
-    if seen is None or age_s is None:
-        found.add(Validity.STALE)
-    elif (seen.fault[-1] == CellFault.MISSING).all():
+    if seen is None or age_s is None or (seen.fault[-1] == CellFault.MISSING).all():
         found.add(Validity.STALE)
     elif np.isnan(seen.bar_n[-1]):
         found.add(Validity.FAULT)
@@ -149,7 +170,10 @@ def _words(
 
 
 def _load(seen: Evaluation, params: RigParameters) -> _Load:
-    """Return the filtered load of the newest moment. Cells unknown now are nan, and so is every sum with them."""
+    """Return the filtered load of the newest moment.
+
+    Cells unknown now are nan, and so is every sum with them.
+    """
     known = ~np.isnan(seen.force_n[-1])
     rows = ~np.isnan(seen.force_n[:, known]).any(axis=1)
     rows &= seen.utc_us > seen.utc_us[-1] - evaluate.KEEP_US
@@ -164,6 +188,26 @@ def _load(seen: Evaluation, params: RigParameters) -> _Load:
         float(force_n.sum()),
         float(bar_uncertainty(one, age_s, params.budget)[0]),
     )
+
+
+def _hands_off(load: _Load, params: RigParameters) -> bool:
+    """Tell whether neither the sum nor any bar carries anything to speak of."""
+    bars = [params.side(name) for name in dict.fromkeys(cell.bar for cell in params.cells)]
+    sums = [load.bar_n, *(float(load.force_n[columns].sum()) for columns in bars)]
+    return all(abs(total) < HANDS_OFF_N for total in sums)
+
+
+def _band(client: Reading | None, fraction: float | None, params: RigParameters) -> str | None:
+    target = params.target
+    if client is None or fraction is None or not target.is_set:
+        return None
+    if (target.limit is not None and fraction > target.limit) or (
+        target.limit_n is not None and client.value_n > target.limit_n
+    ):
+        return "over"
+    if target.high is not None and fraction > target.high:
+        return "above"
+    return "below" if target.low is not None and fraction < target.low else "in"
 
 
 class _Readings:
@@ -191,83 +235,37 @@ class _Readings:
             now = digits(value_n, big_u_n, unit, body_weight_n=weight_n, shown=shown.text)
         return Reading(value_n, big_u_n, now.text, now.u_text, now.unit)
 
-    def figure(
-        self,
-        state: State,
-        load: _Load | None,
-        seen: Evaluation | None,
-        worst: Validity,
-        flags: list[Validity],
-        words: tuple[str, str],
-        newest_us: int | None,
-        age_s: float | None,
-    ) -> Figure:
-        """Return the whole figure."""
-        client = self._client(load) if worst.has_figure else None
-        fraction = None
-        if client is not None and self.weight is not None:
-            fraction = client.value_n / self.weight.value_n
-        shown = self.shown
-        return Figure(
-            sample_utc_us=newest_us,
-            age_s=age_s,
-            validity=worst.label,
-            reason=words[0],
-            remedy=words[1],
-            flags=[flag.label for flag in flags],
-            client=client,
-            bar=None if load is None else self.reading(load.bar_n, load.u_bar_n, shown and shown.bar),
-            fraction=fraction,
-            body_weight=self._body_weight(),
-            motion=Validity.MOTION in flags,
-            hands_off=load is not None and Validity.MOTION not in flags and self._hands_off(load),
-            band=self._band(client, fraction),
-            left=self._side(load, "left", shown and shown.left),
-            right=self._side(load, "right", shown and shown.right),
-            hangers=self._hangers(load, seen),
-            peak=self._peak(state, load) if worst.has_figure else None,
-            spikes_dropped=state.spikes_dropped,
-        )
-
-    def _client(self, load: _Load | None) -> Reading | None:
+    def client(self, load: _Load | None) -> Reading | None:
+        """Return client load: body weight minus bar load."""
         if load is None or self.weight is None:
             return None
         u_n = float(np.hypot(load.u_bar_n, self.weight.u_n))
-        return self.reading(self.weight.value_n - load.bar_n, u_n, self.shown and self.shown.client)
+        return self.reading(
+            self.weight.value_n - load.bar_n, u_n, None if self.shown is None else self.shown.client
+        )
 
-    def _body_weight(self) -> Reading | None:
+    def body_weight(self) -> Reading | None:
+        """Return the body weight in use."""
         if self.weight is None:
             return None
         return self.reading(self.weight.value_n, self.weight.u_n, share=False)
 
-    def _hands_off(self, load: _Load) -> bool:
-        sums = [abs(load.bar_n)]
-        sums += [abs(float(load.force_n[columns].sum())) for columns in self._bars()]
-        return all(total < HANDS_OFF_N for total in sums)
-
-    def _bars(self) -> list[NDArray[np.intp]]:
-        return [self.params.side(name) for name in dict.fromkeys(cell.bar for cell in self.params.cells)]
-
-    def _band(self, client: Reading | None, fraction: float | None) -> str | None:
-        target = self.params.target
-        if client is None or fraction is None or not target.is_set:
+    def bar(self, load: _Load | None) -> Reading | None:
+        """Return the bar load."""
+        if load is None:
             return None
-        if (target.limit is not None and fraction > target.limit) or (
-            target.limit_n is not None and client.value_n > target.limit_n
-        ):
-            return "over"
-        if target.high is not None and fraction > target.high:
-            return "above"
-        return "below" if target.low is not None and fraction < target.low else "in"
+        return self.reading(load.bar_n, load.u_bar_n, None if self.shown is None else self.shown.bar)
 
-    def _side(self, load: _Load | None, name: str, shown: Reading | None) -> Reading | None:
+    def side(self, load: _Load | None, name: str, shown: Reading | None) -> Reading | None:
+        """Return the load of one bar."""
         columns = self.params.side(name)
         if load is None or not columns.size:
             return None
         # Within a bar the cells' uncertainties are taken as alike: a little too wide, never too narrow.
         return self.reading(float(load.force_n[columns].sum()), float(load.u_force_n[columns].sum()), shown)
 
-    def _hangers(self, load: _Load | None, seen: Evaluation | None) -> list[HangerReading]:
+    def hangers(self, load: _Load | None, seen: Evaluation | None) -> list[HangerReading]:
+        """Return every hanger with its force or why it has none."""
         faults = [CellFault.MISSING] * len(self.params.cells) if seen is None else seen.fault[-1].tolist()
         before = self.shown.hangers if self.shown is not None else []
         result = []
@@ -279,7 +277,8 @@ class _Readings:
             result.append(HangerReading(name, force, CellFault(faults[column]).label))
         return result
 
-    def _peak(self, state: State, load: _Load | None) -> Reading | None:
+    def peak(self, state: State, load: _Load | None) -> Reading | None:
+        """Return the greatest client load since the peaks were reset."""
         peak_n = None if self.weight is None else state.peaks.client_max_n(self.weight.value_n)
         if load is None or peak_n is None or self.weight is None:
             return None

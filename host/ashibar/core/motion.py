@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def trailing_range(
     utc_us: NDArray[np.int64], value: NDArray[np.float64], window_us: int, start: int = 0
 ) -> NDArray[np.float64]:
-    """Return max - min of `value` over the trailing window (t - window_us, t] for each sample from `start` on, [S - start].
+    """Return max - min of `value` over a trailing window for each sample from `start` on.
 
-    Unknown values (nan) are left out; a window of none but those has range 0. Measured time stamps, ascending.
-    A table of ranges of 1, 2, 4 ... samples answers every window of uneven length in two look-ups.
+    The window is (t - window_us, t], the result [S - start]. Unknown values (nan) are left out; a window of
+    none but those has range 0. Measured time stamps, ascending. A table of ranges of 1, 2, 4 ... samples
+    answers every window of uneven length in two look-ups.
     """
     count = len(value)
     first = np.searchsorted(utc_us, utc_us[start:] - window_us, side="right")

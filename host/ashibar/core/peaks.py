@@ -21,7 +21,10 @@ class Peaks:
     cell_min_n: tuple[float, ...] | None = None
 
     def with_rows(self, bar_n: NDArray[np.float64], force_n: NDArray[np.float64]) -> Peaks:
-        """Return the peaks after bar loads `bar_n` [S] and forces `force_n` [S, C]; unknown ones (nan) do not count."""
+        """Return the peaks after bar loads `bar_n` [S] and forces `force_n` [S, C].
+
+        Unknown ones (nan) do not count.
+        """
         high, low = float(np.fmax.reduce(bar_n)), float(np.fmin.reduce(bar_n))
         if high != high:  # noqa: PLR0124 - nan: no row had a known sum
             return self

@@ -1,4 +1,7 @@
-"""One descriptor per measured quantity: page, Home Assistant, InfluxDB, Prometheus and CSV take their names from here."""
+"""One descriptor per measured quantity: its names on the page and in every format.
+
+Page, Home Assistant, InfluxDB, Prometheus and CSV take them from here; no value passes through.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What a quantity is called everywhere. `unit` is the SI unit it is stored in; `precision` is decimals in it.
+    """What a quantity is called everywhere.
 
-    `influx_type` is `float`, `integer`, `boolean` or `string`; `device_class` is Home Assistant's, None where it has none.
+    `unit` is the SI unit it is stored in; `precision` is decimals in it. `influx_type` is `float`, `integer`,
+    `boolean` or `string`; `device_class` is Home Assistant's, None where it has none.
     """
 
     key: str
@@ -82,15 +86,15 @@ AGE: Final = Quantity(
     "age", "age of the newest sample", "s", 2, "age_s", "float", "ashibar_age_seconds", "duration", "age [s]"
 )
 SPIKES: Final = Quantity(
-    "spikes_dropped", "spikes dropped", "", 0, "spikes_dropped", "integer", "ashibar_spikes_dropped_total", None,
-    "spikes_dropped",
+    "spikes_dropped", "spikes dropped", "", 0, "spikes_dropped", "integer", "ashibar_spikes_dropped_total",
+    None, "spikes_dropped",
 )  # fmt: skip
 
 QUANTITIES: Final[dict[str, Quantity]] = {
     quantity.key: quantity
     for quantity in (
-        CLIENT_LOAD, CLIENT_LOAD_U, BAR_LOAD, BAR_LOAD_U, LEFT_LOAD, RIGHT_LOAD, BODY_WEIGHT, FRACTION, MOTION, VALIDITY,
-        AGE, SPIKES,
+        CLIENT_LOAD, CLIENT_LOAD_U, BAR_LOAD, BAR_LOAD_U, LEFT_LOAD, RIGHT_LOAD, BODY_WEIGHT, FRACTION,
+        MOTION, VALIDITY, AGE, SPIKES,
     )
 }  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""The rig a therapist works under: its cells, the person, the zero and the rules in force. Data, no samples."""
+"""The rig a therapist works under: its cells, the person, the zero and the rules in force.
+
+Data, no samples.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ MAX_HOLD_S: Final = 0.5  # a cell older than this beside the others is missing
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One load cell: its hanger (`left-head` ...), the node and channel that read it, capacity (newtons) and class."""
+    """One load cell: its hanger (`left-head` ...), the node and channel that read it, its make.
+
+    `capacity_n` is its nominal load, `kind` its class in the uncertainty budget.
+    """
 
     hanger: str
     node: str
@@ -35,7 +41,7 @@ class Cell:
 
     @property
     def bar(self) -> str:
-        """The bar this hanger carries, `left` or `right`; cells named otherwise count as one bar, the empty name."""
+        """The bar this hanger carries, `left` or `right`; cells named otherwise count as one, named ''."""
         bar = self.hanger.split("-")[0]
         return bar if bar in {"left", "right"} else ""
 
@@ -107,7 +113,7 @@ class RigParameters:
         return np.array(chosen, dtype=np.intp)
 
     def _judged(self, node: str) -> NDArray[np.bool_]:
-        """Tell of which cells of a node the whole bar, and at least two cells of it, are on that node (for spikes)."""
+        """Tell which cells of a node share it with the whole of their bar, of two cells at least."""
         bars: dict[str, list[str]] = {}
         for cell in self.cells:
             bars.setdefault(cell.bar, []).append(cell.node)
@@ -148,9 +154,9 @@ class RigParameters:
 def left_right(
     force_n: NDArray[np.float64], params: RigParameters
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the loads of the left and the right bar (newtons, [S]) of `force_n` [S, C]; nan where one is unknown.
+    """Return the loads of the left and the right bar (newtons, [S]) of `force_n` [S, C].
 
-    A rig without cells on a side has nan there.
+    They are nan where a cell is unknown. A rig without cells on a side has nan there.
     """
     both = []
     for name in ("left", "right"):
@@ -160,6 +166,12 @@ def left_right(
 
 
 def shares(force_n: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each hanger's share (fraction, [S, C]) of the bar load; nan where the load is unknown or under 1 kg."""
+    """Return each hanger's share (fraction, [S, C]) of the bar load.
+
+    It is nan where the load is unknown or under 1 kg.
+    """
     total = force_n.sum(axis=1, keepdims=True)
-    return np.divide(force_n, total, out=np.full_like(force_n, np.nan), where=np.abs(total) >= NEWTON_PER_KG)
+    fraction: NDArray[np.float64] = np.divide(
+        force_n, total, out=np.full_like(force_n, np.nan), where=np.abs(total) >= NEWTON_PER_KG
+    )
+    return fraction

@@ -30,8 +30,8 @@ CONTEXT: Final = spikes.LAG  # decided samples kept to judge the next ones
 class NodeSamples:
     """Samples of one node, in a row: `utc_us` int64 [S] ascending, `counts` int32 [S, N] with codes in-band.
 
-    `first_index` is the sample index within the boot of the first one. `calibration` is the one in force, None if
-    the node has none. Decimated frames are given as the samples they hold.
+    `first_index` is the sample index within the boot of the first one. `calibration` is the one in force,
+    None if the node has none. Decimated frames are given as the samples they hold.
     """
 
     node: str
@@ -51,7 +51,10 @@ class NodeSamples:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Forces in a row: `utc_us` [S], `force_n` [S, C] (nan: unknown), `fault` uint8 [S, C], `zero_at_us` [S]."""
+    """Forces in a row: `utc_us` [S], `force_n` [S, C], `fault` uint8 [S, C], `zero_at_us` [S].
+
+    An unknown force is nan.
+    """
 
     utc_us: NDArray[np.int64]
     force_n: NDArray[np.float64]
@@ -113,28 +116,56 @@ class Track:
         return int(self.rows.utc_us[-1]) if len(self.rows) else None
 
 
+@dataclass(slots=True)
+class Head:
+    """What is known of a node's newest sample while a batch is sorted.
+
+    Changed in place, for it is the inner loop.
+    """
+
+    boot: int | None
+    next_index: int
+    boots: tuple[int, ...]
+    last_utc_us: int | None
+
+    @staticmethod
+    def of(track: Track) -> Head:
+        """Return the head of a track."""
+        return Head(track.boot, track.next_index, track.boots, track.last_utc_us)
+
+    def fresh(self, samples: NodeSamples) -> NodeSamples | None:
+        """Return the part of `samples` that is new, None if nothing is.
+
+        What is older than the newest sample is late.
+        """
+        if not len(samples.utc_us):
+            return None
+        if samples.boot == self.boot:
+            if samples.first_index >= self.next_index:
+                return samples
+            if samples.first_index + len(samples.utc_us) <= self.next_index:
+                return None
+            return samples.since(self.next_index)
+        return None if samples.boot in self.boots else samples
+
+    def take(self, samples: NodeSamples) -> None:
+        """Move on to the end of `samples`."""
+        if samples.boot != self.boot:
+            self.boot = samples.boot
+            self.boots = (*self.boots, samples.boot)[-BOOTS_REMEMBERED:]
+        self.next_index = samples.first_index + len(samples.utc_us)
+        self.last_utc_us = int(samples.utc_us[-1])
+
+
 def new_track(cells: int) -> Track:
     """Return the track of a node that has sent nothing yet, with `cells` cells of the rig."""
     return Track(Rows.empty(cells), np.empty(0, bool), 0)
 
 
-def fresh(track: Track, samples: NodeSamples) -> NodeSamples | None:
-    """Return the part of `samples` that `track` has not seen and is not older than what it has, None if nothing."""
-    if not len(samples.utc_us):
-        return None
-    if samples.boot == track.boot:
-        if samples.first_index >= track.next_index:
-            return samples
-        if samples.first_index + len(samples.utc_us) <= track.next_index:
-            return None
-        return samples.since(track.next_index)
-    return None if samples.boot in track.boots else samples
-
-
 def follow(
-    track: Track, samples: Sequence[NodeSamples], params: RigParameters
+    track: Track, samples: Sequence[NodeSamples], head: Head, params: RigParameters
 ) -> tuple[Track, Rows, tuple[Spike, ...]]:
-    """Return the track after fresh `samples` of its node, the rows now final and the spikes dropped from among them."""
+    """Return the track after fresh `samples`, the rows now final and the spikes among them."""
     node = samples[0].node
     rows = track.rows.then(*_converted(samples, params))
     whole = np.concatenate([track.whole, _whole(track, samples)])
@@ -142,21 +173,17 @@ def follow(
     end = max(len(rows) - spikes.LAG, track.decided)
     final, dropped = _final(rows, spike, slice(track.decided, end), params, node)
     keep = max(end - CONTEXT, 0)
-    last = samples[-1]
-    boots = tuple(dict.fromkeys((*track.boots, *(item.boot for item in samples))))[-BOOTS_REMEMBERED:]
     after = Track(
-        rows.take(slice(keep, None)),
-        whole[keep:],
-        end - keep,
-        last.boot,
-        last.first_index + len(last.utc_us),
-        boots,
+        rows.take(slice(keep, None)), whole[keep:], end - keep, head.boot, head.next_index, head.boots
     )
     return after, final, dropped
 
 
 def settle(track: Track) -> tuple[Track, Rows]:
-    """Return the track with nothing undecided, and the rows that were: without what follows them they are load."""
+    """Return the track with nothing undecided, and the rows that were.
+
+    Without what follows them they count as load.
+    """
     rest = track.rows.take(slice(track.decided, None))
     return Track(track.rows, track.whole, len(track.rows), track.boot, track.next_index, track.boots), rest
 
@@ -189,15 +216,15 @@ def _whole(track: Track, samples: Sequence[NodeSamples]) -> NDArray[np.bool_]:
 
 
 def _final(
-    rows: Rows, spike: NDArray[np.bool_], span: slice, params: RigParameters, node: str
+    rows: Rows, spike: NDArray[np.bool_] | None, span: slice, params: RigParameters, node: str
 ) -> tuple[Rows, tuple[Spike, ...]]:
     final = rows.take(span)
-    hits = np.argwhere(spike[span])
-    if not len(hits):
+    if spike is None:
         return final, ()
+    hits = np.argwhere(spike[span])
     names = [params.names[column] for column in params.columns[node]]
     dropped = tuple(Spike(int(final.utc_us[i]), names[j], float(final.force_n[i, j])) for i, j in hits)
-    return final.take(~spike[span].any(axis=1)), dropped
+    return final.take(np.flatnonzero(~spike[span].any(axis=1))), dropped
 
 
 def _converted(samples: Sequence[NodeSamples], params: RigParameters) -> list[Rows]:
@@ -230,10 +257,10 @@ def _convert(stretch: list[NodeSamples], params: RigParameters) -> Rows:
 def forces(
     counts: NDArray[np.int32], calibration: NodeCalibration | None, params: RigParameters, node: str
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Return force (newtons) and fault of the rig's cells on `node`, both [S, cells of the node], of `counts` [S, N].
+    """Return force (newtons) and fault of the rig's cells on `node`, of `counts` [S, N].
 
-    f = s (n - z), design of a linear cell; a count that is a code, a channel the node has not and a cell without
-    calibration have force nan and a fault that says so.
+    Both are [S, cells of the rig on the node]. f = s (n - z), design of a linear cell; a count that is a
+    code, a channel the node has not and a cell without calibration have force nan and a fault that says so.
     """
     channels = params.channels[node]
     if int(channels.max()) >= counts.shape[1]:

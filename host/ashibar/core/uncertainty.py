@@ -33,9 +33,10 @@ CellClass = Literal["0.2%", "C3"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of the budget: `limit` is a fraction (rectangular: half width; normal: standard uncertainty) of `scale`.
+    """One line of the budget: `limit` is a fraction of `scale`.
 
-    `between` cells: independent terms add in quadrature, terms that are alike (same room) add linearly.
+    It is the half width of a rectangular distribution, the standard uncertainty of a normal one. `between`
+    cells: independent terms add in quadrature, terms that are alike (same room) add linearly.
     """
 
     key: str
@@ -52,12 +53,12 @@ class Term:
 
 
 def _terms(
-    repeatability: float, span: float, hysteresis: float, creep: float, drift: float, temperature: float
+    *, repeatability: float, span: float, hysteresis: float, creep: float, drift: float, temperature: float
 ) -> tuple[Term, ...]:
     return (
         Term(
             "repeatability",
-            "repeatability of cell and mount",
+            "repeatability, mount",
             repeatability,
             "capacity",
             "rectangular",
@@ -78,11 +79,20 @@ def _terms(
     )
 
 
-# The written budget. Limits of inexpensive 0.2 % cells are data-sheet figures of that class; those of C3 follow
-# OIML R 60 (3,000 intervals, apportioning 0.7) plus what mount and amplifier add to any cell.
+# The written budget. Limits of inexpensive 0.2 % cells are what data sheets of that class state; those of C3
+# follow OIML R 60 (3,000 intervals, apportioning 0.7) plus what mount and amplifier add to any cell.
 BUDGET: Final[dict[CellClass, tuple[Term, ...]]] = {
-    "0.2%": _terms(0.0020, 0.0050, 0.0020, 0.0020, 0.00040, 0.00020),
-    "C3": _terms(0.0005, 0.0030, 0.0002, 0.0002, 0.00010, 0.000015),
+    "0.2%": _terms(
+        repeatability=0.0020, span=0.0050, hysteresis=0.0020, creep=0.0020, drift=0.00040, temperature=0.00020
+    ),
+    "C3": _terms(
+        repeatability=0.0005,
+        span=0.0030,
+        hysteresis=0.0002,
+        creep=0.0002,
+        drift=0.00010,
+        temperature=0.000015,
+    ),
 }
 
 
@@ -130,15 +140,13 @@ def _zero_var(
 def bar_uncertainty(
     force_n: NDArray[np.float64], zero_age_s: NDArray[np.float64], budget: RigBudget
 ) -> NDArray[np.float64]:
-    """Return the standard uncertainty (newtons, [S]) of the sum of `force_n` [S, C], `zero_age_s` [S] after the zero.
+    """Return the standard uncertainty (newtons, [S]) of the sum of `force_n` [S, C].
 
-    u(B)^2 = sum of the independent terms squared + (sum of the alike terms)^2, GUM equations 10 and 16. A sum that is
-    not known (nan) has no uncertainty (nan).
+    `zero_age_s` [S] is the time since the zero. u(B)^2 = sum of the independent terms squared + (sum of the
+    alike terms)^2, GUM equations 10 and 16. A sum that is not known (nan) has no uncertainty (nan).
     """
     variance = np.square(force_n) @ budget.relative_var
-    swing = np.abs(force_n).sum(axis=1)
-    swing *= SWING_RELATIVE
-    variance += np.square(swing)
+    variance += np.square(np.abs(force_n) @ np.full(force_n.shape[1], SWING_RELATIVE))
     variance += _zero_var(budget.drift_n, budget.temperature_n, zero_age_s)
     variance += budget.constant_var_n2
     root: NDArray[np.float64] = np.sqrt(variance)

@@ -1,6 +1,7 @@
-"""Units at the edges: newtons inside, kilograms-force, pounds-force, newtons or percent of body weight for people.
+"""Units at the edges: newtons inside, kilograms, pounds, newtons or percent for people.
 
-Does not round; rounding to the display step is display's.
+Kilograms and pounds are of force, percent is of body weight. Does not round; rounding to the display step is
+display's.
 """
 
 from __future__ import annotations

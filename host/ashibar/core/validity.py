@@ -1,4 +1,7 @@
-"""Whether a figure may be shown, and in words for a therapist why not and what to do. Decides nothing by itself."""
+"""Whether a figure may be shown, and in words for a therapist why not and what to do.
+
+Decides nothing by itself.
+"""
 
 from __future__ import annotations
 
