@@ -246,7 +246,7 @@ class BootAccount:
     def _join_below(self, seq: int, edge: _Edge) -> None:
         self._record.edges[seq] = edge
         below = self._record.edges.get(seq - 1)
-        if below is not None:
+        if below is not None or seq == 0:
             self._between(below, edge, seq - 1)
 
     def _join_above(self, seq: int, edge: _Edge) -> None:
@@ -255,18 +255,23 @@ class BootAccount:
         if above is not None:
             self._between(edge, above, seq)
 
-    def _between(self, before: _Edge, after: _Edge, seq: int) -> None:
-        """Account for indices between two frames that follow each other: thinned out, or never sent."""
-        count = after.start - before.end
+    def _between(self, before: _Edge | None, after: _Edge, seq: int) -> None:
+        """Account for indices between two frames that follow each other: thinned out, or never sent.
+
+        None before the boot's first frame, whose `seq` is then -1.
+        """
+        start = before.end if before is not None else 0
+        count = after.start - start
         if count <= 0:
             return
-        if before.decimated:
+        if before is not None and before.decimated:
             self._record.thinned += count
             return
         record = self._record
-        times = (before.last_utc_us / 1e6, after.first_utc_us / 1e6)
-        indices = (before.end, after.start - 1)
-        gap = Gap(record.node, record.boot, "not_sent", seq, seq + 1, *indices, *times, count)
+        since = before.last_utc_us / 1e6 if before is not None else None
+        times = (since, after.first_utc_us / 1e6)
+        indices = (start, after.start - 1)
+        gap = Gap(record.node, record.boot, "not_sent", max(0, seq), seq + 1, *indices, *times, count)
         record.not_sent.append(gap)
 
     def _prune(self) -> None:
