@@ -1,0 +1,94 @@
+"""What reaches a running virtual board from outside: signals that end it, and lines of JSON on its input.
+
+{"do": "stop"}                                          a clean stop; so is the end of the input
+{"do": "fault", "fault": "wire_off", "cell": 1, "for_s": 2, "amount": null}     from now on
+{"do": "network", "up": false}                          the Wi-Fi is gone
+"""
+
+import array
+import asyncio
+import json
+import select
+import sys
+
+import board
+import board_faults
+
+POLL_MS = 50
+signalled = array.array("i", [0])  # the number of the signal that asked for an end
+_kept = []  # what the C library points to must not be collected
+
+
+def _note(number, frame=None):
+    signalled[0] = number
+
+
+def catch_signals():
+    """SIGINT and SIGTERM ask for a clean stop. MicroPython has no module for signals, but calls the C library."""
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, _note)
+        signal.signal(signal.SIGTERM, _note)
+        return
+    except ImportError:
+        pass
+    try:
+        import ffi
+
+        callback = ffi.callback("v", _note, "i")
+        try:
+            library = ffi.open("libc.so.6")
+        except OSError:
+            library = ffi.open("libSystem.dylib")
+        install = library.func("p", "signal", "iC")
+        install(2, callback)
+        install(15, callback)
+        _kept.append(callback)
+    except (ImportError, OSError):
+        pass  # then SIGINT interrupts, SIGTERM kills, and the input still stops it cleanly
+
+
+def obey(line):
+    """Do what one line asks; answers whether it asks for the end. ValueError for a line that cannot be read."""
+    request = json.loads(line)
+    what = request.get("do")
+    here = board.current
+    if what == "stop":
+        return True
+    if what == "network":
+        here.network_up = bool(request["up"])
+    elif what == "fault":
+        now = here.clock.now()
+        end = now + int(request.get("for_s", 1) * 1000000)
+        cell = request.get("cell", 0)
+        here.faults.add(board_faults.Fault(request["fault"], cell, now, end, request.get("amount")))
+    else:
+        raise ValueError("do: expected stop, fault or network, came %r" % what)
+    return False
+
+
+async def watch(stop, listen, tell):
+    """Set `stop` when a signal or the input asks for it; `tell` reports what could not be obeyed."""
+    poller = select.poll()
+    stream = None
+    if listen:
+        stream = (
+            sys.stdin.buffer
+            if sys.implementation.name == "micropython"
+            else open(0, "rb", buffering=0, closefd=False)
+        )
+        poller.register(sys.stdin if sys.implementation.name == "micropython" else 0, select.POLLIN)
+    while not signalled[0]:
+        if stream is not None and poller.poll(0):
+            line = stream.readline()
+            if not line:
+                break
+            try:
+                if obey(line):
+                    break
+            except (ValueError, KeyError, TypeError) as error:
+                tell({"event": "refused", "reason": str(error)})
+            continue
+        await asyncio.sleep_ms(POLL_MS)
+    stop.set()

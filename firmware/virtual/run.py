@@ -1,0 +1,96 @@
+"""Runs the node's firmware on the virtual board: `micropython run.py CONFIG.json`, or with `python` where there is none.
+
+Prints one JSON object a line: `boot` when the node is up, `stopped` with its counters at the end; other lines are the
+firmware's own words. SIGINT and SIGTERM stop it cleanly.
+"""
+
+import sys
+
+HERE = __file__[: __file__.rfind("/")] if "/" in __file__ else "."
+ON_MICROPYTHON = sys.implementation.name == "micropython"
+
+if not ON_MICROPYTHON:
+    import cpython_shim
+
+    cpython_shim.install()
+
+import asyncio  # noqa: E402 - before the chip's `time` can be found, see there
+import json  # noqa: E402
+import time  # noqa: E402
+
+import board  # noqa: E402
+import control  # noqa: E402
+
+sys.path.insert(0, HERE + "/..")
+sys.path.insert(0, HERE + "/chip")
+if not ON_MICROPYTHON:
+    cpython_shim.install_time(HERE + "/chip/time.py")
+
+
+def tell(event):
+    """One line for whoever started us."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+def unix_us():
+    return time.time_ns() // 1000
+
+
+def runtime():
+    """Name and version of what runs this."""
+    version = ".".join(str(part) for part in sys.implementation.version[:3])
+    return "%s %s (%s)" % (
+        sys.implementation.name,
+        version,
+        "unix" if sys.platform == "linux" else sys.platform,
+    )
+
+
+async def run(config):
+    """One boot of the node; answers its counters."""
+    from barnode.node import Node
+
+    stop = asyncio.Event()
+    node = Node(config["node"])
+    node.clock.advance(board_ticks())
+    epoch_unix_us = unix_us() - node.clock.us()
+    tell(
+        {
+            "event": "boot",
+            "boot": node.boot,
+            "epoch_unix_us": epoch_unix_us,
+            "runtime": runtime(),
+            "problems": node.problems,
+        }
+    )
+    watcher = asyncio.create_task(control.watch(stop, config.get("control", False), tell))
+    counters = await node.run(stop)
+    watcher.cancel()
+    counters["event"] = "reset" if node.reboot_wanted else "stopped"
+    return counters
+
+
+def board_ticks():
+    clock = board.current.clock
+    return (clock.now() + clock.ticks_start) & 0x3FFFFFFF
+
+
+def main(path):
+    with open(path) as stream:
+        config = json.load(stream)
+    control.catch_signals()
+    board.install(board.build(config["board"], unix_us()))
+    try:
+        tell(asyncio.run(run(config)))
+    except board.Reset as reset:
+        tell({"event": "reset", "cause": reset.cause})
+        raise
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.stdout.write("expected one argument, the configuration file: run.py CONFIG.json\n")
+        sys.exit(2)
+    main(sys.argv[1])
