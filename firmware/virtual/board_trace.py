@@ -1,7 +1,7 @@
 """The force on each cell over time, read from a file by seek so that it takes no heap; computes averages, knows no chip.
 
 The file holds, for evenly spaced instants, the integral of each cell's force since the start in millinewton microseconds,
-as int64, instant-major: an average over any span is then two reads. The host prepares it (ashibar.node.board_files).
+as int64, instant-major: an average over any span is then two reads. The host prepares it (ashibar.node.virtual_rig).
 """
 
 import array

@@ -1,7 +1,6 @@
 """Gives CPython the few things of MicroPython that the firmware and the virtual board use; nothing of the chip itself."""
 
 import asyncio
-import gc
 import sys
 import time
 import traceback
@@ -35,8 +34,6 @@ def install():
     asyncio.sleep_ms = _sleep_ms
     asyncio.wait_for_ms = _wait_for_ms
     sys.print_exception = _print_exception
-    gc.mem_free = lambda: 1 << 20
-    gc.mem_alloc = lambda: 0
 
 
 def install_time(path):

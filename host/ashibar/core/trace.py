@@ -85,7 +85,7 @@ class Trace:
         return np.asarray(self._impulse[row] + middle * since[:, None], dtype=np.float64)
 
     def mean_over(self, from_s: ArrayLike, to_s: ArrayLike) -> NDArray[np.float64]:
-        """Exact average force of each cell over M spans, float64[M, N]; a span without length is an instant."""
+        """Exact average force of each cell over M spans, float64[M, N]; a span may be an instant."""
         start = np.atleast_1d(np.asarray(from_s, dtype=np.float64))
         end = np.atleast_1d(np.asarray(to_s, dtype=np.float64))
         if (end < start).any():

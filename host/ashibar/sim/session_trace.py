@@ -23,8 +23,8 @@ PLAYED_AS_WRITTEN_S: Final = 60.0  # below this the session is played faster; ab
 MOVE_SHARE: Final = 0.35  # of a posture's time; the rest it is held still
 STILL_S: Final = 0.6  # a posture held at least so long counts as quiet
 
-# What the hands take, in parts of body weight: left bar, right bar; how far towards the head end; its share of
-# time; the depth of a swaying move in it (0: held still), and how many times it sways. Slow enough at half a
+# What the hands take, in parts of body weight: left bar, right bar; how far towards the head end; its share
+# of time; depth of a swaying move in it (0: held still), and how many times it sways. Slow enough at half a
 # minute's length that nothing looks like a fall (30 kg within 0.3 s).
 _Posture = tuple[str, float, float, float, float, float, int]
 POSTURES: Final[tuple[_Posture, ...]] = (
