@@ -1,4 +1,4 @@
-"""Real servers for tests: mosquitto, and InfluxDB with its /api/v2/write path. Private, on loopback, killable."""
+"""Real servers for tests: mosquitto, and InfluxDB with its /api/v2/write path. Private and killable."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Process:
 
 
 class Mosquitto(Process):
-    """A private broker with persistence. Its sessions are saved at a clean end, at `save`, or at every change."""
+    """A private broker with persistence. Its sessions are saved at a clean end, at `save`, or at each change."""
 
     def __init__(self, directory, port=None, *, save_every_change=False, extra=""):
         super().__init__(directory, port or free_port())
@@ -153,7 +153,8 @@ class Influx(Process):
         (self.directory / "influxdb.conf").write_text(
             f'reporting-disabled = true\nbind-address = "127.0.0.1:{self.rpc_port}"\n'
             f'[meta]\ndir = "{self.directory}/meta"\n[monitor]\nstore-enabled = false\n'
-            f'[data]\ndir = "{self.directory}/data"\nwal-dir = "{self.directory}/wal"\nquery-log-enabled = false\n'
+            f'[data]\ndir = "{self.directory}/data"\nwal-dir = "{self.directory}/wal"\n'
+            "query-log-enabled = false\n"
             f'[http]\nbind-address = "127.0.0.1:{self.port}"\nlog-enabled = false\n'
         )
 
@@ -212,7 +213,8 @@ class InfluxProxy(Process):
               map $arg_precision $unit {{ default n; ns n; us u; ms ms; s s; }}
               server {{ listen 127.0.0.1:{self.port};
                 location = /api/v2/write {{ proxy_set_header Authorization "";
-                  rewrite ^ /write?db=$arg_bucket&precision=$unit? break; proxy_pass http://127.0.0.1:{upstream}; }}
+                  rewrite ^ /write?db=$arg_bucket&precision=$unit? break;
+                  proxy_pass http://127.0.0.1:{upstream}; }}
                 location / {{ proxy_pass http://127.0.0.1:{upstream}; }} }} }}"""
         )
 

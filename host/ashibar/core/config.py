@@ -253,7 +253,7 @@ _OPTIONAL: Final = ("influx",)
 
 
 def check(raw: Mapping[str, Any]) -> Config:
-    """Return the configuration in `raw`, a parsed TOML document. Raises ConfigError with every mistake found."""
+    """Return the configuration in `raw`, a parsed TOML document. Raises ConfigError with every mistake."""
     mistakes: list[Mistake] = []
     document = dict(raw)
     _unknown(document, [*_SECTIONS, "rig"], "", mistakes)

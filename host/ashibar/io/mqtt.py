@@ -1,7 +1,7 @@
 """The link to the broker: paho-mqtt behind a small surface that acknowledges only what it is told to.
 
-It keeps one persistent session, reconnects by itself and hands messages on in batches. What a message means, and
-when it is stored, is the pipeline's business. Each connection is a client object of its own, so that an
+It keeps one persistent session, reconnects by itself and hands messages on in batches. What a message means,
+and when it is stored, is the pipeline's business. Each connection is a client object of its own, so that an
 acknowledgement of a former connection can never be sent on a new one.
 """
 

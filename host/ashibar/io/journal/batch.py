@@ -18,6 +18,7 @@ class FrameRow(NamedTuple):
     flags: int
     device_us: int
     utc_us: int
+    utc_last_us: int
     fit: int | None
     received_us: int
     payload: bytes
@@ -34,10 +35,8 @@ class AsideRow(NamedTuple):
 
 
 class GapRow(NamedTuple):
-    """Frames `seq_from` to `seq_to` (inclusive) that will never come."""
+    """Frames `seq_from` to `seq_to` (inclusive) of a boot that will not come any more."""
 
-    node: int
-    boot: int
     seq_from: int
     seq_to: int
     reason: str
@@ -64,10 +63,8 @@ class Batch:
     )  # -> first_seen_us, upto, counts
     fits: dict[tuple[int, int], tuple[int, int, str]] = field(default_factory=dict)  # version, made_us, state
     frames: list[FrameRow] = field(default_factory=list)
-    restamps: list[tuple[int, int, int, int, int]] = field(
-        default_factory=list
-    )  # utc_us, fit, node, boot, seq
-    gaps: list[GapRow] = field(default_factory=list)
+    restamps: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)  # see RESTAMP
+    gaps: dict[tuple[int, int], list[GapRow]] = field(default_factory=dict)  # all of the boot
     aside: list[AsideRow] = field(default_factory=list)
     calibrations: dict[tuple[int, int], tuple[int, str]] = field(
         default_factory=dict
@@ -78,9 +75,9 @@ class Batch:
 
     def extend(self, later: Batch) -> None:
         """Take in everything of a later batch."""
-        for name in ("nodes", "frames", "restamps", "gaps", "aside", "parameters", "events"):
+        for name in ("nodes", "frames", "restamps", "aside", "parameters", "events"):
             getattr(self, name).extend(getattr(later, name))
-        for name in ("abouts", "boots", "fits", "calibrations", "cursors"):
+        for name in ("abouts", "boots", "fits", "gaps", "calibrations", "cursors"):
             getattr(self, name).update(getattr(later, name))
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Reading the journal: what a start restores and what sinks and pages ask for. Each has its own connection."""
+"""Reading the journal: what a start restores and what sinks and pages ask for. Each has a connection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from ashibar.io.journal.batch import FrameRow
 if TYPE_CHECKING:
     from pathlib import Path
 
-FRAME_COLUMNS = (
-    "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, fit, received_us, payload"
-)
+FRAME_COLUMNS = "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us, fit, received_us, payload"
 
 
 class StoredFrame(NamedTuple):
@@ -75,21 +73,23 @@ class Reader:
         )
         return BootRow(*rows[0]) if rows else None
 
-    def sequences_above(self, node: int, boot: int, upto: int) -> list[int]:
-        """Return the stored sequences beyond `upto`, ascending."""
-        rows = self._all(
-            "SELECT seq FROM frames WHERE node = ? AND boot = ? AND seq > ? ORDER BY seq", node, boot, upto
-        )
-        return [seq for (seq,) in rows]
-
     def fit(self, node: int, boot: int) -> tuple[int, str] | None:
         """Return version and state of a boot's stored time fit."""
         rows = self._all("SELECT version, state FROM fits WHERE node = ? AND boot = ?", node, boot)
         return (rows[0][0], rows[0][1]) if rows else None
 
-    def provisional(self) -> list[tuple[int, int, int, int]]:
-        """Return node, boot, sequence and device time of every frame that waits for a live time fit."""
-        return self._all("SELECT node, boot, seq, device_us FROM frames WHERE fit IS NULL ORDER BY id")
+    def provisional(self, node: int, boot: int) -> list[tuple[int, int, int, int, bytes]]:
+        """Return sequence, device time, both stamps and payload of the frames whose stamps are provisional."""
+        return self._all(
+            "SELECT seq, device_us, utc_us, utc_last_us, payload FROM frames"
+            " WHERE fit IS NULL AND node = ? AND boot = ? ORDER BY id",
+            node,
+            boot,
+        )
+
+    def boots_with_provisional(self) -> list[tuple[int, int]]:
+        """Return node and boot of every boot that has frames with provisional stamps."""
+        return self._all("SELECT DISTINCT node, boot FROM frames WHERE fit IS NULL")
 
     def frames_after(self, cursor: int, limit: int) -> list[StoredFrame]:
         """Return frames with ids above `cursor`, ascending, never past one whose stamp is provisional."""
@@ -102,12 +102,15 @@ class Reader:
         )
         return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
 
-    def frames_of(self, node: int, boot: int) -> list[StoredFrame]:
-        """Return all frames of a boot by sequence."""
+    def frames_of(self, node: int, boot: int, first: int = 0, last: int = 2**32 - 1) -> list[StoredFrame]:
+        """Return the frames of a boot with sequences `first` to `last`, in their order."""
         rows = self._all(
-            f"SELECT {FRAME_COLUMNS} FROM frames WHERE node = ? AND boot = ? ORDER BY seq",  # noqa: S608
+            f"SELECT {FRAME_COLUMNS} FROM frames"  # noqa: S608 (constant columns)
+            " WHERE node = ? AND boot = ? AND seq BETWEEN ? AND ? ORDER BY seq",
             node,
             boot,
+            first,
+            last,
         )
         return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
 
@@ -127,6 +130,24 @@ class Reader:
     def parameters(self, rig: str) -> list[tuple[int, int, str]]:
         """Return id, first valid time and record (JSON) of a rig's parameters, oldest first."""
         return self._all("SELECT id, from_us, record FROM parameters WHERE rig = ? ORDER BY from_us, id", rig)
+
+    def gaps_of(self, node: int, boot: int) -> list[tuple[int, int, int]]:
+        """Return first and last sequence and time of record of a boot's gaps."""
+        return self._all(
+            "SELECT seq_from, seq_to, recorded_us FROM gaps WHERE node = ? AND boot = ? ORDER BY seq_from",
+            node,
+            boot,
+        )
+
+    def newest_device_us(self, node: int, boot: int) -> int | None:
+        """Return a device time not before that of any sample stored of a boot, None where there is none."""
+        rows = self._all(
+            "SELECT device_us + max(0, utc_last_us - utc_us) FROM frames WHERE node = ? AND boot = ?"
+            " ORDER BY seq DESC LIMIT 1",
+            node,
+            boot,
+        )
+        return int(rows[0][0]) if rows else None
 
     def gaps(self) -> list[tuple[int, int, int, int, str, int]]:
         """Return node, boot, first and last sequence, reason and time of record of every gap."""

@@ -26,17 +26,19 @@ FIRST = (
     """CREATE TABLE fits (
         node INTEGER NOT NULL, boot INTEGER NOT NULL, version INTEGER NOT NULL, made_us INTEGER NOT NULL,
         state TEXT NOT NULL, PRIMARY KEY (node, boot)) WITHOUT ROWID""",
-    # The record. `fit` is the version of the map that stamped it, null while that stamp is provisional.
+    # The record. `utc_us`, `utc_last_us`: stamps of the first and last sample; `fit`: version of the map they are
+    # from, null while they are provisional.
     """CREATE TABLE frames (
         id INTEGER PRIMARY KEY, node INTEGER NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
         sample_index INTEGER NOT NULL, samples INTEGER NOT NULL, cells INTEGER NOT NULL,
-        flags INTEGER NOT NULL, device_us INTEGER NOT NULL, utc_us INTEGER NOT NULL, fit INTEGER,
-        received_us INTEGER NOT NULL,         payload BLOB NOT NULL, UNIQUE (node, boot, seq))""",
+        flags INTEGER NOT NULL, device_us INTEGER NOT NULL, utc_us INTEGER NOT NULL, utc_last_us INTEGER NOT NULL,
+        fit INTEGER, received_us INTEGER NOT NULL,         payload BLOB NOT NULL, UNIQUE (node, boot, seq))""",
     "CREATE INDEX frames_provisional ON frames (id) WHERE fit IS NULL",
+    # What will not come any more; a boot's gaps are replaced together when one of them is filled after all.
     """CREATE TABLE gaps (
         id INTEGER PRIMARY KEY, node INTEGER NOT NULL, boot INTEGER NOT NULL, seq_from INTEGER NOT NULL,
-        seq_to INTEGER NOT NULL, reason TEXT NOT NULL, recorded_us INTEGER NOT NULL,
-        UNIQUE (node, boot, seq_from, seq_to))""",
+        seq_to INTEGER NOT NULL, reason TEXT NOT NULL, recorded_us INTEGER NOT NULL)""",
+    "CREATE INDEX gaps_of_boot ON gaps (node, boot)",
     """CREATE TABLE aside (
         id INTEGER PRIMARY KEY, topic TEXT NOT NULL, received_us INTEGER NOT NULL, reason TEXT NOT NULL,
         size INTEGER NOT NULL, payload BLOB NOT NULL)""",
@@ -70,8 +72,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> int:
     """Bring the file to the newest schema in one transaction; returns the version it had.
 
-    Raises SchemaError for a file of a newer program or of another one, sqlite3.Error where a step fails; nothing
-    is changed then.
+    Raises SchemaError for a file of a newer program or of another one, sqlite3.Error where a step fails;
+    nothing is changed then.
     """
     had = version_of(connection)
     if had > len(migrations):

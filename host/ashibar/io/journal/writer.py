@@ -27,8 +27,10 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 SIDE_FILES = ("", "-wal", "-shm")
 
 INSERT_FRAME = """INSERT OR IGNORE INTO frames
-    (id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, fit, received_us, payload)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    (id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us,
+    fit, received_us, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+RESTAMP = """UPDATE frames SET utc_us = ?, utc_last_us = ?, fit = ?
+    WHERE node = ? AND boot = ? AND seq = ?"""
 
 
 class JournalError(Exception):
@@ -68,7 +70,7 @@ def move_aside(path: Path, stamp: str) -> Path:
 
 
 class Journal:
-    """The writing side, one thread at a time. `moved_aside` names the damaged file found at opening, if any."""
+    """The writing side, one thread at a time. `moved_aside` names a damaged file found at opening."""
 
     def __init__(self, path: Path, *, utc_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         """Open, check and migrate.
@@ -185,15 +187,12 @@ class Journal:
                 [(*key, *value) for key, value in batch.boots.items()],
             )
         if batch.restamps:
-            connection.executemany(
-                "UPDATE frames SET utc_us = ?, fit = ? WHERE node = ? AND boot = ? AND seq = ?",
-                batch.restamps,
-            )
+            connection.executemany(RESTAMP, batch.restamps)
         if batch.gaps:
+            connection.executemany("DELETE FROM gaps WHERE node = ? AND boot = ?", list(batch.gaps))
             connection.executemany(
-                "INSERT OR IGNORE INTO gaps (node, boot, seq_from, seq_to, reason, recorded_us)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                batch.gaps,
+                "INSERT INTO gaps (node, boot, seq_from, seq_to, reason, recorded_us) VALUES (?, ?, ?, ?, ?, ?)",
+                [(*boot, *row) for boot, rows in batch.gaps.items() for row in rows],
             )
         if batch.cursors:
             connection.executemany(

@@ -1,0 +1,268 @@
+"""Puts the edges together: broker, journal, load model, page and sinks, started and stopped as one.
+
+`Daemon` runs inside any process; `run` is the service: it owns the process's signals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ashibar import __version__
+from ashibar.core.config import ConfigError
+from ashibar.core.topics import TopicError
+from ashibar.ingest import Ingest
+from ashibar.io.config_file import read_secret
+from ashibar.io.influx import InfluxSink, InfluxWriter
+from ashibar.io.journal import Batch, Committer, EventRow, Journal, JournalError, Reader, SchemaError
+from ashibar.io.mqtt import Link, MqttOptions
+from ashibar.live import LiveRig
+from ashibar.pipeline import Pipeline, subscriptions
+from ashibar.points import Points
+from ashibar.rigs import configured
+from ashibar.web.app import create_app
+from ashibar.web.feed import Feed
+from ashibar.web.server import Server
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ashibar.core.accounting import BootSummary, Gap
+    from ashibar.core.config import Config, InfluxConfig, MqttConfig
+    from ashibar.ingest import Node
+
+log = logging.getLogger(__name__)
+
+FRESH_WITHIN_S: Final = 5.0  # readiness is for supervisors; the page itself says NO DATA after 1 s
+
+
+class Daemon:
+    """The whole host. `start` returns once the page is served; `stop` takes less than 2 s, whoever is attached.
+
+    Raises JournalError, SchemaError, ConfigError or OSError where it cannot be started; nothing is left running then.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._began_us = _utc_us()
+        options = _mqtt_options(config.mqtt)
+        journal_path = Path(config.journal_path)
+        self.journal = Journal(journal_path)
+        self.committer = Committer(self.journal)
+        self._reader = Reader(journal_path)
+        nodes = [cell.node for rig in config.rigs for cell in rig.cells]
+        self.ingest = Ingest(config.studio, nodes, self._reader)
+        self.rigs_live = [LiveRig(rig.name, configured(config, rig, self._began_us)) for rig in config.rigs]
+        self.feed = Feed()
+        self.link = Link(options, subscriptions(config.studio))
+        self.pipeline = Pipeline(
+            config.studio, self.link, self.ingest, self.committer, self.rigs_live, self.feed
+        )
+        self.sink = self._make_sink(config.influx, journal_path)
+        try:
+            self.server = Server(
+                create_app(self.feed, self), self.feed, host=config.web.host, port=config.web.port
+            )
+        except OSError:
+            self._reader.close()
+            self.journal.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return self.server.url
+
+    def start(self) -> None:
+        """Start everything, the journal first and the page last."""
+        self.committer.start()
+        self.committer.submit(self._first_events())
+        self.pipeline.start()
+        self.link.start()
+        if self.sink is not None:
+            self.sink.start()
+        self.server.start()
+
+    def stop(self) -> None:
+        """Stop in the order of the samples' way; what is not stored by then is not acknowledged either."""
+        self.server.request_stop()
+        self.pipeline.stop()
+        self.committer.flush(0.5)
+        self.link.stop()
+        if self.sink is not None:
+            self.sink.stop()
+        self.committer.stop()
+        self.server.stop()
+        self._reader.close()
+
+    # What the page and the interfaces ask; from any thread, from memory.
+
+    def accounting(self) -> dict[str, Any]:
+        """Return the account of all samples; what it counts as stored is on the disk."""
+        summary = self.pipeline.summary
+        return {
+            "taken": summary.samples_taken,
+            "stored": summary.samples_stored,
+            "duplicate": summary.duplicates,
+            "missing": summary.missing,
+            "pending": summary.pending,
+            "lost": summary.lost,
+            "not_sent": summary.not_sent,
+            "thinned": summary.thinned,
+            "late": summary.late,
+            "unreadable": summary.unreadable,
+            "aside": self.ingest.aside,
+            "unknown_nodes": dict(self.ingest.unknown_nodes),
+            "boots": [_boot_account(boot, summary.gaps) for boot in summary.boots],
+        }
+
+    def health(self) -> dict[str, Any]:
+        """Say that the process lives, and what it is."""
+        return {"status": "ok", "version": __version__, "uptime_s": (_utc_us() - self._began_us) / 1e6}
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Say whether samples come in, are stored and copied, and if not, why."""
+        reasons = []
+        if not self.link.connected:
+            mqtt = self.config.mqtt
+            why = self.link.stats.last_error or "connecting"
+            reasons.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}: {why}")
+        if self.committer.problem is not None:
+            reasons.append(self.committer.problem)
+        now_us = time.monotonic_ns() // 1000
+        for name in dict.fromkeys(cell.node for rig in self.config.rigs for cell in rig.cells):
+            node = self.ingest.nodes.get(name)
+            heard_us = None if node is None else node.last_frame_mono_us
+            if heard_us is None:
+                reasons.append(f"node {name}: no live samples since the start")
+            elif now_us - heard_us > FRESH_WITHIN_S * 1e6:
+                reasons.append(f"node {name}: no live samples for {(now_us - heard_us) / 1e6:.0f} s")
+        if self.sink is not None and self.sink.problem is not None:
+            reasons.append(self.sink.problem)
+        return not reasons, reasons
+
+    def rigs(self) -> list[dict[str, Any]]:
+        """List the rigs as configured."""
+        return [
+            {"name": rig.name, "hangers": [cell.hanger for cell in rig.cells]} for rig in self.config.rigs
+        ]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """List the nodes as last heard of."""
+        return [_node_info(node) for node in list(self.ingest.nodes.values())]
+
+    def figure(self, rig: str) -> Any:
+        """Return the newest figure of a rig, None before the first."""
+        snapshot = self.feed.snapshot(rig)
+        return None if snapshot is None else snapshot["figure"]
+
+    def _make_sink(self, influx: InfluxConfig | None, journal: Path) -> InfluxSink | None:
+        if influx is None:
+            return None
+        token = ""
+        if influx.token_file is not None:
+            token, warnings = read_secret(influx.token_file, "InfluxDB token")
+            for warning in warnings:
+                log.warning("%s", warning)
+        points = Points(self.config.studio, [rig.name for rig in self.config.rigs])
+        writer = InfluxWriter(influx.url, influx.org, influx.bucket, token)
+        sink = InfluxSink(journal, writer, points, self._move_cursor)
+        self.committer.on_commit(sink.wake)
+        return sink
+
+    def _move_cursor(self, sink: str, frame_id: int) -> None:
+        self.committer.submit(Batch(cursors={sink: (frame_id, _utc_us())}))
+
+    def _first_events(self) -> Batch:
+        """Return what a start puts on record."""
+        events = [EventRow(self._began_us, "start", "daemon", _json({"version": __version__}))]
+        if self.journal.moved_aside is not None:
+            moved = self.journal.moved_aside.name
+            log.error("the journal was damaged; it was moved to %s and a new one begun", moved)
+            events.append(EventRow(self._began_us, "journal moved aside", moved, _json({"file": moved})))
+        return Batch(events=events)
+
+
+def run(config: Config) -> int:
+    """Run the daemon until SIGINT or SIGTERM; returns the exit status. A second signal ends at once."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        daemon = Daemon(config)
+    except (JournalError, SchemaError, ConfigError, TopicError, OSError) as error:
+        print(f"ashibar cannot start: {error}", file=sys.stderr)
+        return 1
+    ended = threading.Event()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    daemon.start()
+    print(f"ashibar {__version__}: {daemon.url}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        ended.wait()
+    daemon.stop()
+    return 0
+
+
+def _mqtt_options(mqtt: MqttConfig) -> MqttOptions:
+    password = None
+    if mqtt.password_file is not None:
+        password, warnings = read_secret(mqtt.password_file, "MQTT password")
+        for warning in warnings:
+            log.warning("%s", warning)
+    return MqttOptions(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=mqtt.client_id,
+        protocol=mqtt.protocol,
+        username=mqtt.username,
+        password=password,
+        tls=mqtt.tls,
+        ca_file=None if mqtt.ca_file is None else Path(mqtt.ca_file),
+    )
+
+
+def _boot_account(boot: BootSummary, gaps: list[Gap]) -> dict[str, Any]:
+    mine = [gap for gap in gaps if (gap.node, gap.boot) == (boot.node, boot.boot)]
+    return {
+        **msgspec.to_builtins(boot),
+        "duplicate": boot.duplicates,
+        "missing": boot.pending + boot.lost + boot.not_sent,
+        "late": boot.late_frames,
+        "gaps": [
+            {"first": gap.from_index, "last": gap.to_index, **msgspec.to_builtins(gap)}
+            for gap in mine
+            if gap.from_index is not None and gap.to_index is not None
+        ],
+    }
+
+
+def _node_info(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "state": node.state,
+        "boot": node.boot,
+        "newest_index": node.newest,
+        "last_live_unix_s": None if node.last_frame_utc_us is None else node.last_frame_utc_us / 1e6,
+        "about": None if node.about is None else msgspec.to_builtins(node.about),
+        "health": None if node.health is None else msgspec.to_builtins(node.health),
+    }
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _utc_us() -> int:
+    return time.time_ns() // 1000

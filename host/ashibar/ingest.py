@@ -1,0 +1,293 @@
+"""Messages in, rows for the journal and samples for the load model out: decode, dedupe, stamp, account.
+
+It holds what is known of nodes and boots, sends nothing, stores nothing and waits for nothing: what it gives back must be
+committed before its messages are acknowledged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from ashibar.boots import Boot, FrameArrays
+from ashibar.core import messages as wire
+from ashibar.core import topics
+from ashibar.core.accounting import Accounting
+from ashibar.core.calibration import NodeCalibration
+from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, decode_many
+from ashibar.io.journal import AsideRow, Batch, EventRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ashibar.core.track import NodeSamples
+    from ashibar.io.journal import Reader
+    from ashibar.io.mqtt import Inbound
+
+IDLE_SETTLE_S = 600.0  # frames of a boot that has been silent so long keep the stamps they have
+
+
+@dataclass(slots=True)
+class Node:
+    """What is known of one node; `newest` is its newest sample index of the current boot."""
+
+    id: int
+    name: str
+    boot: int | None = None
+    state: str = "unknown"
+    about: wire.About | None = None
+    health: wire.Health | None = None
+    weight: wire.Weight | None = None
+    newest: int | None = None
+    last_frame_mono_us: int | None = None
+    last_frame_utc_us: int | None = None
+    calibrations: dict[int, NodeCalibration] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Intake:
+    """What a batch of messages came to."""
+
+    batch: Batch = field(default_factory=Batch)
+    samples: list[NodeSamples] = field(default_factory=list)
+    uptos: dict[tuple[str, int], int] = field(default_factory=dict)  # valid once `batch` is committed
+    abouts_changed: bool = False
+
+
+class Ingest:
+    """The state of the intake. One thread; `reader` restores it from the journal."""
+
+    def __init__(self, studio: str, nodes: Iterable[str], reader: Reader) -> None:
+        self.accounting = Accounting()
+        self.nodes: dict[str, Node] = {}
+        self.unknown_nodes: dict[str, int] = {}
+        self.aside = 0
+        self._studio = studio
+        self._expected = frozenset(nodes)
+        self._reader = reader
+        self._boots: dict[tuple[str, int], Boot] = {}
+        self._topics: dict[str, topics.Topic | str] = {}
+        self._restore()
+
+    def take(self, messages: Sequence[Inbound]) -> Intake:
+        """Take in messages in order of arrival."""
+        intake = Intake()
+        samples: list[Inbound] = []
+        for message in messages:
+            topic = self._topic(message.topic)
+            if isinstance(topic, str):
+                self._put_aside(intake, message, topic)
+            elif topic.kind is topics.Kind.SAMPLES:
+                samples.append(message)
+            else:
+                self._take_json(intake, message, topic)
+        if samples:
+            self._take_samples(intake, samples)
+        return intake
+
+    def uptos(self) -> dict[tuple[str, int], int]:
+        """Return what is stored without holes of each node's current boot; of use at the start only."""
+        known = {(node.name, node.boot) for node in self.nodes.values() if node.boot is not None}
+        return {key: self._boots[key].upto for key in known if key in self._boots}
+
+    def settle_idle(self, now_mono_us: int) -> Batch:
+        """Finish boots of which no frame has come for long: their provisional stamps are the best there will be."""
+        batch = Batch()
+        for boot in self._boots.values():
+            silent_us = now_mono_us - boot.last_mono_us
+            if boot.provisional and silent_us > IDLE_SETTLE_S * 1e6:
+                boot.settle(batch, now_us=boot.last_utc_us)
+        return batch
+
+    def about_utc_us(self, node: str, boot: int, device_us: int) -> int | None:
+        """Return when a device time of a boot was, None while that is not known."""
+        known = self._boots.get((node, boot))
+        return None if known is None else known.utc_us(device_us)
+
+    # Topics
+
+    def _topic(self, name: str) -> topics.Topic | str:
+        """Return the topic taken apart, or why its messages are not taken."""
+        found = self._topics.get(name)
+        if found is None:
+            found = self._judge(name)
+            if len(self._topics) < 1000:  # a flood of made-up topics must not fill the memory
+                self._topics[name] = found
+        return found
+
+    def _judge(self, name: str) -> topics.Topic | str:
+        try:
+            topic = topics.parse(name)
+        except topics.TopicError as error:
+            return str(error)
+        if topic.studio != self._studio:
+            return f"unknown studio: expected {self._studio!r}, came {topic.studio!r}; correct the node's configuration"
+        if topic.node not in self._expected:
+            return (
+                f"unknown node: expected one of {', '.join(sorted(self._expected))}, came {topic.node!r}; "
+                "add it to a [[rig.cell]], or correct its name"
+            )
+        return topic
+
+    def _put_aside(self, intake: Intake, message: Inbound, reason: str) -> None:
+        self.aside += 1
+        parts = message.topic.split("/")
+        if reason.startswith("unknown node") and len(parts) == 5:
+            if parts[3] not in self.unknown_nodes and len(self.unknown_nodes) < 100:
+                self.unknown_nodes[parts[3]] = 0
+                intake.batch.events.append(
+                    EventRow(message.utc_us, "unknown node", parts[3], _json({"reason": reason}))
+                )
+            self.unknown_nodes[parts[3]] = self.unknown_nodes.get(parts[3], 0) + 1
+        row = AsideRow(message.topic, message.utc_us, reason[:500], len(message.payload), message.payload)
+        intake.batch.aside.append(row)
+
+    # JSON
+
+    def _take_json(self, intake: Intake, message: Inbound, topic: topics.Topic) -> None:
+        if not message.payload and message.retain:
+            return  # a retained message was cleared
+        try:
+            content = wire.decode(topic.kind, message.payload)
+        except wire.MessageError as error:
+            self._put_aside(intake, message, str(error))
+            return
+        node = self._node(topic.node, intake, message.utc_us)
+        if isinstance(content, wire.State):
+            self._take_state(intake, node, content, message.utc_us)
+        elif isinstance(content, wire.About):
+            self._take_about(intake, node, content, message)
+        elif isinstance(content, wire.Health):
+            node.health = content
+            if (node.name, content.boot) in self._boots:
+                self._boots[node.name, content.boot].account.report_taken(content.samples)
+        elif isinstance(content, wire.Weight):
+            node.weight = content
+        elif isinstance(content, wire.Reply):
+            intake.batch.events.append(EventRow(message.utc_us, "reply", node.name, _text(message.payload)))
+
+    def _take_state(self, intake: Intake, node: Node, state: wire.State, utc_us: int) -> None:
+        if (state.state, state.boot) == (node.state, node.boot):
+            return
+        if state.state == "lost" and node.boot is not None and state.boot != node.boot:
+            return  # the will of a boot that is over
+        node.state = state.state
+        self._enter_boot(intake, node, state.boot, utc_us)
+        intake.batch.events.append(EventRow(utc_us, "state", node.name, _json(state)))
+
+    def _take_about(self, intake: Intake, node: Node, about: wire.About, message: Inbound) -> None:
+        self._enter_boot(intake, node, about.boot, message.utc_us)
+        if about == node.about:
+            return
+        node.about = about
+        intake.abouts_changed = True
+        intake.batch.abouts[node.id] = (_text(message.payload), message.utc_us)
+        intake.batch.events.append(EventRow(message.utc_us, "about", node.name, _text(message.payload)))
+        record = about.calibration
+        if record is not None and record.id not in node.calibrations:
+            node.calibrations[record.id] = calibration_of(record)
+            intake.batch.calibrations[node.id, record.id] = (message.utc_us, _json(record))
+
+    def _node(self, name: str, intake: Intake, utc_us: int) -> Node:
+        node = self.nodes.get(name)
+        if node is None:
+            node = Node(1 + max((known.id for known in self.nodes.values()), default=0), name)
+            self.nodes[name] = node
+            intake.batch.nodes.append((node.id, name, utc_us))
+        return node
+
+    def _enter_boot(self, intake: Intake, node: Node, number: int, utc_us: int) -> Boot:
+        """Return a boot of a node; one never seen before becomes its current one and ends the others."""
+        key = (node.name, number)
+        boot = self._boots.get(key)
+        if boot is not None:
+            return boot
+        boot = self._boots[key] = Boot(node.id, self.accounting.boot(node.name, number), number, utc_us)
+        for (name, other_number), other in self._boots.items():
+            if name == node.name and other_number != number:
+                other.account.end()
+                other.settle(intake.batch, now_us=utc_us)
+        node.boot, node.newest = number, None
+        boot.store(intake.batch, utc_us)
+        intake.uptos[key] = boot.upto
+        return boot
+
+    # Samples
+
+    def _take_samples(self, intake: Intake, inbound: Sequence[Inbound]) -> None:
+        decoded = decode_many([message.payload for message in inbound])
+        for position, error in decoded.errors:
+            topic = self._topics.get(inbound[position].topic)
+            if isinstance(topic, topics.Topic):
+                self.accounting.count_unreadable(topic.node)
+            self._put_aside(intake, inbound[position], str(error))
+        if not len(decoded.headers):
+            return
+        arrays = FrameArrays.of(decoded, inbound)
+        for name, number, rows in _by_boot(decoded, inbound):
+            node = self._node(name, intake, inbound[0].utc_us)
+            boot = self._enter_boot(intake, node, number, inbound[0].utc_us)
+            self._take_boot(intake, node, boot, arrays.chosen(rows))
+
+    def _take_boot(self, intake: Intake, node: Node, boot: Boot, frames: FrameArrays) -> None:
+        new = boot.take(frames, intake.batch, node.calibrations, node.name)
+        intake.samples.extend(new)
+        intake.uptos[node.name, boot.number] = boot.upto
+        if boot.number == node.boot:
+            live = frames.flags & FLAG_BACKLOG == 0
+            if live.any():
+                node.last_frame_mono_us = int(frames.mono_us[live].max())
+                node.last_frame_utc_us = int(frames.arrival_us[live].max())
+            node.newest = boot.account.newest_index - 1
+
+    # Restoring
+
+    def _restore(self) -> None:
+        for node_id, name, about, _ in self._reader.nodes():
+            node = self.nodes[name] = Node(node_id, name)
+            if about is not None:
+                node.about = wire.decode_as(wire.About, about.encode())
+        names = {node.id: node for node in self.nodes.values()}
+        for node_id, number, record in self._reader.calibrations():
+            calibration = wire.Calibration
+            node_calibration = calibration_of(msgspec.json.decode(record, type=calibration))
+            names[node_id].calibrations[number] = node_calibration
+        for row in self._reader.boots():
+            node = names[row.node]
+            boot = Boot.restore(row, self.accounting, self._reader)
+            self._boots[node.name, row.boot] = boot
+            node.boot = row.boot  # in order of their first sight: the last one stays
+            node.newest = boot.account.newest_index - 1 if boot.account.newest_index else None
+
+
+def calibration_of(record: wire.Calibration) -> NodeCalibration:
+    """Return the calibration of a node as the load model wants it."""
+    return NodeCalibration(
+        id=record.id,
+        at_us=round((record.unix_s or 0.0) * 1e6),
+        zero_count=tuple(cell.zero_count for cell in record.cells),
+        span_n_per_count=tuple(cell.span_n_per_count for cell in record.cells),
+        by=record.by,
+    )
+
+
+def _by_boot(decoded: DecodedBatch, inbound: Sequence[Inbound]) -> list[tuple[str, int, NDArray[np.int64]]]:
+    """Return node, boot and rows of the headers of each boot in the batch."""
+    names = [inbound[position].topic.split("/")[3] for position in decoded.headers.position.tolist()]
+    rows: dict[tuple[str, int], list[int]] = {}
+    for row, key in enumerate(zip(names, decoded.headers.boot.tolist(), strict=True)):
+        rows.setdefault(key, []).append(row)
+    return [(name, boot, np.array(which, np.int64)) for (name, boot), which in rows.items()]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _text(payload: bytes) -> str:
+    return payload.decode(errors="replace")

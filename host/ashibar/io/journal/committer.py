@@ -1,0 +1,128 @@
+"""The thread that writes the journal: what waits while one commit runs goes into the next one together.
+
+It keeps what could not be stored and tries again; whoever handed it in is told only when it is on the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ashibar.io.journal.batch import Batch
+from ashibar.io.journal.writer import Journal, JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+RETRY_MIN_S = 0.25
+RETRY_MAX_S = 2.0  # space that was freed is used within this
+MAX_FRAMES = 4000  # of one transaction: more gains nothing and makes a failure cost more
+FLUSH_TIMEOUT_S = 1.0  # at the end; what is not stored then is not acknowledged, and comes again
+
+
+class Committer:
+    """Commits batches in the order they are handed in. `submit` may be called from any thread."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.stored_frames = 0
+        self.commits = 0
+        self._journal = journal
+        self._waiting: deque[tuple[Batch, Callable[[], None] | None]] = deque()
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._stopping = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the newest attempt to store failed, None while storing works."""
+        return self._problem
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit, in the journal's thread; sinks wake by it."""
+        self._listeners.append(listener)
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def submit(self, batch: Batch, stored: Callable[[], None] | None = None) -> None:
+        """Hand in a batch; `stored` is called in the journal's thread once it is on the disk, never before."""
+        self._idle.clear()
+        self._waiting.append((batch, stored))
+        self._wake.set()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything handed in is stored; False when the time ran out."""
+        return self._idle.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Store what waits, if it goes quickly, and close the journal."""
+        if self._thread.is_alive():
+            self.flush(FLUSH_TIMEOUT_S)
+            self._stopping.set()
+            self._wake.set()
+            self._thread.join(timeout=5.0)
+        self._journal.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            while self._waiting and not self._stopping.is_set():
+                self._one_commit()
+            if not self._waiting:
+                self._idle.set()
+                if self._waiting:  # handed in between the two lines above
+                    self._idle.clear()
+                    self._wake.set()
+
+    def _one_commit(self) -> None:
+        """Store a group of waiting batches in one transaction, however often it takes."""
+        batch, callbacks = self._take()
+        delay_s = RETRY_MIN_S
+        while True:
+            try:
+                self.stored_frames += self._journal.commit(batch)
+                break
+            except Exception as error:  # noqa: BLE001 (whatever it is, the measuring goes on)
+                self._complain(error)
+            if self._stopping.wait(delay_s):
+                return
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
+        if self._problem is not None:
+            log.warning("the journal is written again")
+            self._problem = None
+        self.commits += 1
+        for call in (*callbacks, *self._listeners):
+            self._call(call)
+
+    def _take(self) -> tuple[Batch, list[Callable[[], None]]]:
+        group = Batch()
+        callbacks: list[Callable[[], None]] = []
+        while self._waiting and len(group.frames) < MAX_FRAMES:
+            batch, stored = self._waiting.popleft()
+            group.extend(batch)
+            if stored is not None:
+                callbacks.append(stored)
+        return group, callbacks
+
+    def _complain(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, JournalError) else f"{type(error).__name__}: {error}"
+        if text != self._problem:
+            log.error("%s", text, exc_info=None if isinstance(error, JournalError) else error)
+        self._problem = text
+
+    @staticmethod
+    def _call(call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            log.exception("after a commit")

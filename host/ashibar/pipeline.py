@@ -1,0 +1,204 @@
+"""The thread every sample goes through: broker to load model at once, broker to journal to acknowledgement in order.
+
+The live figure does not wait for the disk; the acknowledgement and `committed` do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ashibar.core import topics
+from ashibar.core.messages import Committed, encode
+from ashibar.io.journal import Batch
+from ashibar.io.mqtt import NotConnectedError
+from ashibar.rigs import session_zero, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ashibar.core.accounting import Summary
+    from ashibar.core.messages import Display
+    from ashibar.core.track import NodeSamples
+    from ashibar.ingest import Ingest
+    from ashibar.io.journal import Committer
+    from ashibar.io.mqtt import Inbound, Link
+    from ashibar.live import LiveRig
+    from ashibar.web.feed import Feed
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 1000
+WAIT_S: Final = 0.05  # for messages; also how late a timer may be
+COMMITTED_EVERY_S: Final = 0.5
+DISPLAY_EVERY_S: Final = 0.2
+FIGURE_EVERY_S: Final = 0.25  # without samples: the page counts the age
+ACCOUNT_EVERY_S: Final = 0.5
+SETTLE_EVERY_S: Final = 10.0
+
+
+class Timer:
+    """Says when it is time again; late calls are not made up for."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._next_s = 0.0
+
+    def due(self, now_s: float) -> bool:
+        """Return True once every interval."""
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._every_s
+        return True
+
+
+class Pipeline:
+    """Runs in a thread of its own between `start` and `stop`."""
+
+    def __init__(
+        self,
+        studio: str,
+        link: Link,
+        ingest: Ingest,
+        committer: Committer,
+        rigs: Sequence[LiveRig],
+        feed: Feed,
+        *,
+        utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.summary: Summary = ingest.accounting.summary()
+        self.samples_evaluated = 0
+        self._studio = studio
+        self._link = link
+        self._ingest = ingest
+        self._committer = committer
+        self._rigs = rigs
+        self._feed = feed
+        self._utc_us = utc_us
+        self._committed = ingest.uptos()
+        self._recorded: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        every = (COMMITTED_EVERY_S, DISPLAY_EVERY_S, FIGURE_EVERY_S, ACCOUNT_EVERY_S, SETTLE_EVERY_S)
+        names = ("committed", "display", "figure", "account", "settle")
+        self._timers = {name: Timer(each) for name, each in zip(names, every, strict=True)}
+
+    def start(self) -> None:
+        """Begin to take messages."""
+        self._record_parameters()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what was taken is handed to the journal, whose own stop stores it."""
+        self._stopping.set()
+        self._link.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                inbound = self._link.receive(MAX_BATCH, WAIT_S)
+                if inbound:
+                    self._handle(inbound)
+                self._tick(time.monotonic())
+            except Exception:
+                log.exception(
+                    "the pipeline goes on after an error; the messages at hand are not acknowledged"
+                )
+        self._account()
+
+    def _handle(self, inbound: list[Inbound]) -> None:
+        """Take a batch of messages: first onto the page, then to the disk, then acknowledged."""
+        intake = self._ingest.take(inbound)
+        self._show(intake.samples)
+        self._committer.submit(intake.batch, partial(self._stored, inbound, intake.uptos))
+        if intake.abouts_changed:
+            self._take_zeros()
+
+    def _stored(self, inbound: list[Inbound], uptos: dict[tuple[str, int], int]) -> None:
+        """Acknowledge what is on the disk. Runs in the journal's thread, in the order of the batches."""
+        self._committed.update(uptos)
+        self._link.ack(inbound)
+
+    def _show(self, samples: list[NodeSamples]) -> None:
+        if not samples:
+            return
+        self.samples_evaluated += sum(len(each.utc_us) for each in samples)
+        for rig in self._rigs:
+            if rig.take(samples):
+                self._publish_figure(rig)
+
+    def _publish_figure(self, rig: LiveRig) -> None:
+        self._feed.publish(rig.envelope(self._utc_us(), self._ingest.nodes))
+
+    def _tick(self, now_s: float) -> None:
+        due = {name for name, timer in self._timers.items() if timer.due(now_s)}
+        if "figure" in due:
+            for rig in self._rigs:
+                self._publish_figure(rig)
+        if "display" in due and self._link.connected:
+            self._send_displays()
+        if "committed" in due and self._link.connected:
+            self._send_committed()
+        if "account" in due:
+            self._account()
+        if "settle" in due:
+            batch = self._ingest.settle_idle(time.monotonic_ns() // 1000)
+            if batch:
+                self._committer.submit(batch)
+
+    def _send_committed(self) -> None:
+        """Tell each node that is there how far it is stored."""
+        for node in self._ingest.nodes.values():
+            if node.boot is None or node.state in ("lost", "offline"):
+                continue
+            upto = self._committed.get((node.name, node.boot), -1)
+            self._send(node.name, topics.Kind.COMMITTED, Committed(node.boot, upto), qos=1)
+
+    def _send_displays(self) -> None:
+        for rig in self._rigs:
+            display = rig.display(self._feed.server_id)
+            for node in rig.params.nodes:
+                self._send(node, topics.Kind.DISPLAY, display, qos=0)
+
+    def _send(self, node: str, kind: topics.Kind, content: Committed | Display, *, qos: int) -> None:
+        try:
+            self._link.publish(topics.build(self._studio, node, kind), encode(content), qos, retain=qos > 0)
+        except NotConnectedError:
+            return  # said again at the next turn
+
+    def _account(self) -> None:
+        """Publish the account once all it counts is on the disk."""
+        summary = self._ingest.accounting.summary()
+        self._committer.submit(Batch(), partial(self._set_summary, summary))
+
+    def _set_summary(self, summary: Summary) -> None:
+        self.summary = summary
+
+    def _take_zeros(self) -> None:
+        """Use the session zeros the nodes say, and put every change of parameters on record."""
+        for rig in self._rigs:
+            zero = session_zero(rig.params, self._ingest.nodes, self._ingest.about_utc_us)
+            if zero != rig.params.zero:
+                rig.set_zero(zero)
+        self._record_parameters()
+
+    def _record_parameters(self) -> None:
+        batch = Batch()
+        for rig in self._rigs:
+            record = to_json(rig.params)
+            if self._recorded.get(rig.name) != record:
+                self._recorded[rig.name] = record
+                batch.parameters.append((rig.name, self._utc_us(), record))
+        if batch:
+            self._committer.submit(batch)
+
+
+def subscriptions(studio: str) -> list[tuple[str, int]]:
+    """Return the topic filters and their QoS: what a node says to its host."""
+    volatile: tuple[Any, ...] = (topics.Kind.WEIGHT, topics.Kind.HEALTH)
+    return [(topics.subscription(studio, kind), 0 if kind in volatile else 1) for kind in topics.FROM_NODE]
