@@ -1,0 +1,344 @@
+"""All alarms of one rig together: blocks of signal, host observations and actions in, transitions out.
+
+Only samples at which something can change reach the state machines; the result is that of feeding every one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from ashibar.core.alarm import (
+    Act,
+    AlarmState,
+    Escalate,
+    Observe,
+    Tick,
+    delay_deadline_us,
+    next_deadline_us,
+    step,
+)
+from ashibar.core.alarm_conditions import LOST_AFTER_US, Carry, evaluate_conditions, first_carry
+from ashibar.core.alarm_states import Priority, State
+from ashibar.core.records import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ashibar.core.alarm import AlarmDefinition, Event, Transition
+    from ashibar.core.alarm_conditions import Plan, SignalBlock, Truths
+
+LOST_NOTE: Final = "not readable for 0.5 s"
+DISARMED_NOTE: Final = "its limit was taken away"
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """The state of all alarms of a plan, in its order. `states` is what must survive a restart."""
+
+    states: tuple[AlarmState, ...]
+    carry: Carry
+    known_us: NDArray[np.int64]  # [signals], when each was last evaluated; -1 never
+    last_true: NDArray[np.bool_]  # [signals], what was last observed
+    waiting: frozenset[int] = frozenset()  # columns with a delay or a deadline running
+    last_us: int | None = None  # the newest sample seen
+    live: bool = False
+
+
+class AlarmView(NamedTuple):
+    """One alarm as a person sees it. `armed` False: it has no limit, and warns of nothing."""
+
+    key: str
+    state: State
+    armed: bool
+    latched: bool
+    priority: Priority
+    since_us: int
+    message: str
+    what_to_do: str
+    note: str
+    by: str
+    shelved_until_us: int | None
+
+
+def first_bank(
+    plan: Plan, states: Mapping[str, AlarmState] | None = None, last_us: int | None = None
+) -> Bank:
+    """Begin without a memory, or with the `states` by key and the newest sample of an earlier run."""
+    kept = states or {}
+    chosen = tuple(kept.get(alarm.key, AlarmState()) for alarm in plan.alarms)
+    carry = first_carry(plan)
+    raised = np.array([bool(state.raw) for state in chosen[: plan.signals]])
+    levels = 3 + len(plan.cells)
+    above = carry.above.copy()
+    above[:levels] = raised[:levels]
+    known_us = np.full(plan.signals, -1 if last_us is None else last_us, dtype=np.int64)
+    waiting = _waiting(plan, chosen, range(len(chosen)))
+    return Bank(chosen, replace(carry, above=above), known_us, raised, waiting, last_us)
+
+
+def states_by_key(plan: Plan, bank: Bank) -> dict[str, AlarmState]:
+    """Give what `first_bank` takes after a restart."""
+    return {alarm.key: state for alarm, state in zip(plan.alarms, bank.states, strict=True)}
+
+
+def advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Transition, ...]]:
+    """Evaluate a block that follows what was seen before; give the transitions in order of time.
+
+    Raises ValueError if the block's stamps do not ascend from the newest sample seen.
+    """
+    times = block.utc_us
+    if not len(times):
+        return bank, ()
+    gaps = _has_gaps(times, bank.last_us)
+    truths, carry = evaluate_conditions(plan, bank.carry, block, bank.last_us)
+    columns = _columns(plan, bank, truths, gaps=gaps)
+    states, lines = list(bank.states), _none()
+    for column in columns:
+        run = _Run(_alarms(plan, bank)[column], states[column], int(bank.known_us[column]))
+        states[column], own = _follow(plan, run, truths, column, times)
+        lines += own
+    for column in sorted(bank.waiting):
+        if column >= plan.signals:
+            states[column], more = step(_alarms(plan, bank)[column], states[column], Tick(), int(times[-1]))
+            lines += more
+    touched = bank.waiting | set(columns)
+    waiting = (bank.waiting - touched) | _waiting(plan, states, touched)
+    after = Bank(
+        tuple(states), carry, _known(bank.known_us, truths, times), _last_true(bank.last_true, truths),
+        waiting, int(times[-1]), bank.live,
+    )  # fmt: skip
+    return after, tuple(sorted(lines, key=lambda line: line.at_us))
+
+
+def _has_gaps(times: NDArray[np.int64], before_us: int | None) -> bool:
+    first = int(times[0]) - before_us if before_us is not None else 1
+    spacing = np.diff(times)
+    if first <= 0 or (len(spacing) and spacing.min() <= 0):
+        raise ValueError(
+            f"stamps that ascend from {before_us} us were expected, {times[0]} us and on came: "
+            "sort the samples and leave out what was evaluated before."
+        )
+    return first >= LOST_AFTER_US or bool(len(spacing) and spacing.max() >= LOST_AFTER_US)
+
+
+def _columns(plan: Plan, bank: Bank, truths: Truths, *, gaps: bool) -> list[int]:
+    """Give the columns in which something may change in this block; all others need no look."""
+    busy = (truths.true != bank.last_true).any(axis=0)
+    if gaps:
+        busy[:] = True
+    if not truths.all_known:
+        busy |= ~truths.known.all(axis=0)
+    chosen = set(np.flatnonzero(busy).tolist()) | {c for c in bank.waiting if c < plan.signals}
+    return sorted(column for column in chosen if plan.armed[column])
+
+
+def _waiting(plan: Plan, states: Sequence[AlarmState], columns: Iterable[int]) -> frozenset[int]:
+    """Of `columns`, give those with a delay or deadline running, or not readable until now."""
+    return frozenset(
+        column
+        for column in columns
+        if delay_deadline_us(plan.alarms[column], states[column]) is not None
+        or next_deadline_us(plan.alarms[column], states[column]) is not None
+        or (states[column].raw is None and column < plan.signals)
+    )
+
+
+def _known(before: NDArray[np.int64], truths: Truths, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    if truths.all_known:
+        return np.full_like(before, times[-1])
+    latest = np.where(truths.known, times[:, None], -1).max(axis=0)
+    known: NDArray[np.int64] = np.maximum(before, latest)
+    return known
+
+
+def _last_true(before: NDArray[np.bool_], truths: Truths) -> NDArray[np.bool_]:
+    if truths.all_known:
+        newest: NDArray[np.bool_] = truths.true[-1]
+        return newest
+    last = len(truths.known) - 1 - np.argmax(truths.known[::-1], axis=0)
+    held = np.take_along_axis(truths.true, last[None, :], axis=0)[0]
+    return np.where(truths.known.any(axis=0), held, before)
+
+
+def _alarms(plan: Plan, bank: Bank) -> tuple[AlarmDefinition, ...]:
+    return plan.live_alarms if bank.live else plan.alarms
+
+
+def _none() -> list[Transition]:
+    return []
+
+
+class _Run(NamedTuple):
+    alarm: AlarmDefinition
+    state: AlarmState
+    known_us: int  # before the block; -1 never
+
+
+def _follow(
+    plan: Plan, run: _Run, truths: Truths, column: int, times: NDArray[np.int64]
+) -> tuple[AlarmState, list[Transition]]:
+    """Take one alarm through a block, stopping only where its truth changes, a delay ends or it is lost."""
+    alarm, state, lines = run.alarm, run.state, _none()
+    rows = np.flatnonzero(truths.known[:, column])
+    at_us, true = times[rows], truths.true[rows, column]
+
+    def take(event: Event, now_us: int) -> None:
+        nonlocal state
+        state, more = step(alarm, state, event, now_us)
+        lines.extend(more)
+
+    def see(position: int) -> None:
+        truth = bool(true[position])
+        take(Observe(truth, truths.detail(plan, column, int(rows[position]))), int(at_us[position]))
+
+    cursor, known_us = 0, run.known_us
+    for position in [*_stops(state, true, at_us, known_us), len(rows)]:
+        due_us = delay_deadline_us(alarm, state)
+        ripe = int(np.searchsorted(at_us, due_us)) if due_us is not None else position
+        if cursor <= ripe < position:
+            see(ripe)
+        if position == len(rows):
+            break
+        before_us = int(at_us[position - 1]) if position else known_us
+        if before_us >= 0 and at_us[position] - before_us >= LOST_AFTER_US:
+            take(Observe(None, LOST_NOTE), before_us + LOST_AFTER_US)
+        see(position)
+        cursor = position + 1
+    known_us = int(at_us[-1]) if len(rows) else known_us
+    if known_us >= 0 and times[-1] - known_us >= LOST_AFTER_US:
+        take(Observe(None, LOST_NOTE), known_us + LOST_AFTER_US)
+    take(Tick(), int(times[-1]))
+    return state, lines
+
+
+def _stops(state: AlarmState, true: NDArray[np.bool_], at_us: NDArray[np.int64], known_us: int) -> list[int]:
+    """Give positions at which the truth differs from the one before, or the one before is too long ago."""
+    if not len(true):
+        return []
+    changes = np.empty(len(true), dtype=np.bool_)
+    changes[1:] = (true[1:] != true[:-1]) | (np.diff(at_us) >= LOST_AFTER_US)
+    changes[0] = state.raw is not bool(true[0]) or at_us[0] - known_us >= LOST_AFTER_US
+    return np.flatnonzero(changes).tolist()
+
+
+def observe(
+    plan: Plan,
+    bank: Bank,
+    truths: Mapping[str, bool | None],
+    now_us: int,
+    details: Mapping[str, str] | None = None,
+) -> tuple[Bank, tuple[Transition, ...]]:
+    """Take what the host observed of its own alarms, by key; KeyError for a key of the signal or of none."""
+    after, lines = bank, _none()
+    for key, truth in truths.items():
+        column = _column(plan, key)
+        if column < plan.signals:
+            raise KeyError(f"an alarm observed by the host was expected, {key} came: the signal decides it")
+        event = Observe(truth, (details or {}).get(key, ""))
+        after, more = _one(plan, after, column, event, now_us)
+        lines += more
+    return after, tuple(lines)
+
+
+def act(plan: Plan, bank: Bank, key: str, action: Act, now_us: int) -> tuple[Bank, tuple[Transition, ...]]:
+    """Take a person's action on one alarm. To repeat it later, apply it after the sample `bank.last_us`.
+
+    Raises KeyError for an unknown key and RefusedError where the action is not possible or nobody signed it.
+    """
+    column = _column(plan, key)
+    if not plan.armed[column]:
+        raise RefusedError(f"{key}: an armed alarm was expected, it has no limit: set the limit first.")
+    return _one(plan, bank, column, action, now_us)
+
+
+def set_live(plan: Plan, bank: Bank, *, live: bool, now_us: int) -> tuple[Bank, tuple[Transition, ...]]:
+    """Begin or end the time in which session priorities hold; a raised priority resets acknowledgements."""
+    after, lines = replace(bank, live=live), _none()
+    if live and not bank.live:
+        for column, (idle, used) in enumerate(zip(plan.alarms, plan.live_alarms, strict=True)):
+            if idle.priority is not used.priority:
+                event = Escalate(f"a session began: priority {used.priority}")
+                after, more = _one(plan, after, column, event, now_us)
+                lines += more
+    return after, tuple(lines)
+
+
+def replan(old: Plan, new: Plan, bank: Bank, now_us: int) -> tuple[Bank, tuple[Transition, ...]]:
+    """Carry the bank over to new limits on the same cells; what lost its limit is cleared, and says why."""
+    if old.cells != new.cells:
+        raise ValueError(
+            f"a plan for the cells {old.cells} was expected, {new.cells} came: begin a new bank."
+        )
+    after, lines = bank, _none()
+    for column, alarm in enumerate(old.alarms):
+        if old.armed[column] and not new.armed[column]:
+            event = Observe(truth=False, detail=DISARMED_NOTE)
+            undelayed = replace(alarm, off_delay_s=0.0)
+            state, more = step(undelayed, after.states[column], event, now_us)
+            after = _put(new, after, column, state)
+            lines += more
+    return after, tuple(lines)
+
+
+def _one(
+    plan: Plan, bank: Bank, column: int, event: Event, now_us: int
+) -> tuple[Bank, tuple[Transition, ...]]:
+    state, lines = step(_alarms(plan, bank)[column], bank.states[column], event, now_us)
+    return _put(plan, bank, column, state), lines
+
+
+def _put(plan: Plan, bank: Bank, column: int, state: AlarmState) -> Bank:
+    states = (*bank.states[:column], state, *bank.states[column + 1 :])
+    waiting = (bank.waiting - {column}) | _waiting(plan, states, (column,))
+    return replace(bank, states=states, waiting=waiting)
+
+
+def _column(plan: Plan, key: str) -> int:
+    for column, alarm in enumerate(plan.alarms):
+        if alarm.key == key:
+            return column
+    raise KeyError(f"an alarm of this rig was expected, {key!r} came: `ashibar alarms` lists them")
+
+
+def views(plan: Plan, bank: Bank, now_us: int) -> tuple[AlarmView, ...]:
+    """Show every alarm at `now_us`: signal alarms without a fresh sample are in error, whatever they were."""
+    stale = bank.last_us is None or now_us - bank.last_us > LOST_AFTER_US
+    shown = []
+    for column, (alarm, state) in enumerate(zip(_alarms(plan, bank), bank.states, strict=True)):
+        name, note = state.name, state.note
+        if column < plan.signals and stale and name not in (State.SHELVED, State.OUT_OF_SERVICE):
+            name, note = State.ERROR, "no fresh sample"
+        if not plan.armed[column]:
+            note = f"not armed: the studio has set no {alarm.limit}"
+        shown.append(
+            AlarmView(
+                alarm.key,
+                name,
+                plan.armed[column],
+                state.latched,
+                alarm.priority,
+                state.since_us,
+                alarm.message,
+                alarm.what_to_do,
+                note,
+                state.by,
+                state.shelved_until_us,
+            )
+        )
+    return tuple(shown)
+
+
+def alarm_level(bank: Bank, plan: Plan) -> str:
+    """Give what a light shows: "high", "medium", "low" or "none", of what stands or is not acknowledged."""
+    level = "none"
+    order = ["none", *Priority]
+    for alarm, state in zip(_alarms(plan, bank), bank.states, strict=True):
+        standing = state.name in (State.UNACKNOWLEDGED, State.ACKNOWLEDGED)
+        own = alarm.priority if standing else "low" if state.name is State.RETURNED else "none"
+        level = max(level, str(own), key=order.index)
+    return level

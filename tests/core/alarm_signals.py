@@ -1,0 +1,60 @@
+"""Signals for the tests of alarms and summaries: a rig of four hangers at 80 samples a second."""
+
+from itertools import pairwise
+
+import numpy as np
+from ashibar.core.alarm_bank import advance, first_bank
+from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
+from ashibar.core.units import NEWTON_PER_KG as KG
+from ashibar.core.validity import CellFault, Validity
+
+CELLS = ("left-head", "left-foot", "right-head", "right-foot")
+START_US = 1_790_000_000_000_000
+SPACING_US = 12_500
+WEIGHT_N = 70 * KG
+LIMITS = Limits(
+    (100 * KG,) * 4, (0.5,) * 4, client_limit_n=60 * KG, body_weight_n=WEIGHT_N, rig_rating_n=200 * KG
+)
+PLAN = plan_alarms(CELLS, LIMITS)
+
+
+def signal(force_kg, *, times_us=None, fault=None, weight_n=WEIGHT_N, ripple_n=0.01):
+    """A block from forces in kg [S, 4] or [S] for the rig's sum; a small ripple keeps cells from looking stuck."""
+    force_kg = np.asarray(force_kg, dtype=float)
+    if force_kg.ndim == 1:
+        force_kg = np.repeat(force_kg[:, None] / 4, 4, axis=1)
+    samples = len(force_kg)
+    force_n = force_kg * KG + ripple_n * (np.arange(samples) % 2)[:, None]
+    fault = np.zeros(force_n.shape, np.uint8) if fault is None else np.asarray(fault, np.uint8)
+    force_n = np.where(fault != 0, np.nan, force_n)
+    bar_n = force_n.sum(axis=1)
+    if times_us is None:
+        times_us = START_US + np.arange(samples) * SPACING_US
+    validity = np.where(np.isnan(bar_n), Validity.FAULT, Validity.VALID).astype(np.uint8)
+    return SignalBlock(
+        np.asarray(times_us, np.int64), force_n, fault, bar_n, weight_n - bar_n, np.full(samples, 1.5 * KG),
+        np.zeros(samples, bool), validity,
+    )  # fmt: skip
+
+
+def seconds(*parts):
+    """Loads in kg, each held for some seconds: (load, seconds), ..."""
+    return np.concatenate([np.full(round(duration * 80), float(load)) for load, duration in parts])
+
+
+def missing(samples, cell, start_s, stop_s, code=CellFault.MISSING):
+    """Faults [samples, 4] with `code` in one cell for a while."""
+    fault = np.zeros((samples, 4), np.uint8)
+    fault[round(start_s * 80) : round(stop_s * 80), cell] = code
+    return fault
+
+
+def run(block, cuts=(), plan=PLAN, bank=None):
+    """Take a block, cut at these samples, through a bank; its end and all transitions."""
+    bank = bank or first_bank(plan)
+    lines = []
+    edges = [0, *sorted(cuts), len(block.utc_us)]
+    for start, stop in pairwise(edges):
+        bank, more = advance(plan, bank, block.part(start, stop))
+        lines += more
+    return bank, lines

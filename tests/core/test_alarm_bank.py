@@ -1,0 +1,351 @@
+"""All alarms of a rig on made signals: when each comes, and that cutting the stream moves none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from alarm_signals import CELLS, KG, LIMITS, PLAN, START_US, WEIGHT_N, missing, run, seconds, signal
+from ashibar.core.alarm import Act
+from ashibar.core.alarm_bank import (
+    act,
+    advance,
+    alarm_level,
+    first_bank,
+    observe,
+    replan,
+    set_live,
+    states_by_key,
+    views,
+)
+from ashibar.core.alarm_conditions import plan_alarms
+from ashibar.core.alarm_states import Input, Priority, State
+from ashibar.core.records import RefusedError
+from ashibar.core.validity import CellFault
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def raised(lines, key):
+    """Seconds after the start at which `key` was raised."""
+    return [(line.at_us - START_US) / 1e6 for line in lines if line.key == key and line.cause is Input.RAISE]
+
+
+def state_of(bank, key, plan=PLAN):
+    return states_by_key(plan, bank)[key]
+
+
+def test_a_client_load_above_the_limit_for_0_3_s_raises_the_alarm_then():
+    _, lines = run(signal(seconds((20, 2), (5, 1))))
+    assert raised(lines, "client-over-limit") == [2.3]
+
+
+def test_a_client_load_above_the_limit_for_less_raises_nothing():
+    _, lines = run(signal(seconds((20, 2), (5, 0.3), (20, 2))))
+    assert raised(lines, "client-over-limit") == []
+
+
+def test_near_counts_the_uncertainty_and_the_limit_itself():
+    at_limit = signal(np.full(80, 70 - 60 + 1.5), ripple_n=0.0)
+    exact = replace(at_limit, client_n=np.full(80, 60 * KG - 10.0), u_client_n=np.full(80, 10.0))
+    below = replace(exact, u_client_n=np.full(80, 9.99))
+    assert raised(run(exact)[1], "client-near-limit") == [0.0]
+    assert raised(run(below)[1], "client-near-limit") == []
+
+
+def test_an_alarm_returns_only_2_kg_below_its_limit():
+    standing, _ = run(signal(seconds((5, 1), (11.5, 5))))
+    returned, _ = run(signal(seconds((5, 1), (12.5, 5))))
+    assert state_of(standing, "client-over-limit").name is State.UNACKNOWLEDGED
+    assert state_of(returned, "client-over-limit").name is State.RETURNED
+
+
+def test_thirty_kilograms_more_on_the_bars_within_0_3_s_is_a_fall():
+    fast = np.concatenate([np.full(80, 20.0), np.linspace(20, 51, 20), np.full(80, 51.0)])
+    slow = np.concatenate([np.full(80, 20.0), np.linspace(20, 51, 40), np.full(80, 51.0)])
+    assert len(raised(run(signal(fast))[1], "fall")) == 1
+    assert raised(run(signal(slow))[1], "fall") == []
+
+
+def test_more_than_1_2_body_weights_on_the_bars_is_a_fall_however_slowly_it_came():
+    slow = np.concatenate([np.linspace(20, 83, 1000), np.linspace(83, 85, 200)])
+    _, lines = run(signal(slow))
+    first_above = int(np.argmax(slow > 1.2 * 70)) * 12_500 / 1e6
+    assert raised(lines, "fall") == [first_above]
+
+
+def test_a_fall_is_seen_across_a_cell_that_drops_out_for_less_than_half_a_second():
+    load = seconds((20, 1), (55, 1))
+    block = signal(load, fault=missing(len(load), 1, 0.9, 1.1, CellFault.DESYNC))
+    assert raised(run(block)[1], "fall") == [1.1]
+
+
+@pytest.mark.parametrize("load", [101, -101])
+def test_a_hanger_above_its_working_load_latches_whether_pulled_or_pushed(load):
+    forces = np.full((160, 4), 5.0)
+    forces[80, 2] = load
+    bank, lines = run(signal(forces))
+    assert raised(lines, "hanger-overload:right-head") == [1.0]
+    assert state_of(bank, "hanger-overload:right-head").latched
+    assert not state_of(bank, "hanger-overload:right-foot").latched
+
+
+def test_the_rig_above_the_engineers_rating_is_an_alarm():
+    plan = plan_alarms(CELLS, replace(LIMITS, rig_rating_n=80 * KG))
+    assert raised(run(signal(seconds((20, 2), (81, 1))), plan=plan)[1], "rig-over-rating") == [2.0]
+
+
+def uneven(share, loaded_s):
+    forces = np.zeros((round(loaded_s * 80), 4))
+    forces[:, 0], forces[:, 1] = 20 * (1 - share), 20 * share
+    return forces
+
+
+def test_a_bar_that_hangs_at_one_end_for_30_s_of_load_is_uneven():
+    idle = np.zeros((800, 4))
+    forces = np.concatenate([uneven(0.05, 20), idle, uneven(0.05, 11)])
+    _, lines = run(signal(forces))
+    assert raised(lines, "uneven-hangers:left")[0] == pytest.approx(40.0, abs=0.03)
+    assert raised(lines, "uneven-hangers:right") == []
+
+
+def test_a_bar_held_evenly_in_between_is_not_uneven():
+    forces = np.concatenate([uneven(0.05, 29), uneven(0.4, 0.1), uneven(0.05, 29)])
+    assert raised(run(signal(forces))[1], "uneven-hangers:left") == []
+
+
+def test_a_cell_that_reads_one_value_for_5_s_is_stuck_and_named():
+    block = signal(np.full(80 * 8, 20.0))
+    block.force_n[80:, 3] = 49.0
+    bank, lines = run(block)
+    assert raised(lines, "cell-fault:right-foot") == [pytest.approx(6.2)]
+    assert state_of(bank, "cell-fault:right-foot").note == "stuck"
+    assert raised(lines, "cell-fault:left-head") == []
+
+
+def test_a_cell_noisier_than_three_times_its_record_is_a_fault():
+    rng = np.random.default_rng(7)
+    block = signal(np.full(80 * 12, 20.0))
+    block.force_n[:, 0] += rng.normal(0, 2.0, len(block.utc_us))
+    block.force_n[:, 1] += rng.normal(0, 1.0, len(block.utc_us))
+    bank, lines = run(block)
+    assert len(raised(lines, "cell-fault:left-head")) == 1
+    assert state_of(bank, "cell-fault:left-head").note == "noise above its record"
+    assert raised(lines, "cell-fault:left-foot") == []
+
+
+def test_one_lost_reading_is_neither_a_fault_nor_an_error():
+    load = np.full(160, 20.0)
+    _, lines = run(signal(load, fault=missing(160, 0, 1.0, 1.0125, CellFault.DESYNC)))
+    assert {line.cause for line in lines} == {Input.CLEAR}
+
+
+def test_a_missing_cell_puts_what_depends_on_it_in_error_and_the_technical_alarm_names_it():
+    load = np.full(240, 20.0)
+    bank, lines = run(signal(load, fault=missing(240, 1, 1, 3, CellFault.NOT_READY)))
+    unsure = {key for key, state in states_by_key(PLAN, bank).items() if state.name is State.ERROR}
+    assert {"client-near-limit", "client-over-limit", "fall", "rig-over-rating"} <= unsure
+    assert {"hanger-overload:left-foot", "uneven-hangers:left"} <= unsure
+    assert not {"hanger-overload:left-head", "uneven-hangers:right", "cell-fault:left-foot"} & unsure
+    assert raised(lines, "cell-fault:left-foot") == [1.2]
+    assert state_of(bank, "cell-fault:left-foot").note == "not ready"
+    lost = [line.at_us - START_US for line in lines if line.cause is Input.LOST and line.key == "fall"]
+    assert lost == [round(0.9875e6) + 500_000]
+
+
+def test_a_hole_in_the_record_is_an_error_until_samples_come_again():
+    times = START_US + np.concatenate([np.arange(80), np.arange(320, 400)]) * 12_500
+    _, lines = run(signal(np.full(160, 20.0), times_us=times))
+    causes = [(line.cause, line.at_us) for line in lines if line.key == "client-over-limit"]
+    assert causes[1:] == [(Input.LOST, START_US + 987_500 + 500_000), (Input.CLEAR, START_US + 4_000_000)]
+
+
+def test_an_alarm_without_its_limit_is_not_armed_and_says_so():
+    plan = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None, rig_rating_n=None))
+    bank, lines = run(signal(seconds((-90, 3))), plan=plan)
+    assert raised(lines, "client-over-limit") == []
+    shown = {view.key: view for view in views(plan, bank, bank.last_us)}
+    assert not shown["client-over-limit"].armed
+    assert shown["rig-over-rating"].note == "not armed: the studio has set no rig_rating_n"
+    assert shown["fall"].armed
+
+
+def test_a_stored_bank_goes_on_after_a_restart_with_its_alarms():
+    first, _ = run(signal(seconds((20, 1), (101 * 4, 1))))
+    again = first_bank(PLAN, states_by_key(PLAN, first), first.last_us)
+    block = signal(np.full(80, 20.0), times_us=first.last_us + (1 + np.arange(80)) * 12_500)
+    after, _ = run(block, bank=again)
+    straight, _ = run(block, bank=first)
+    assert states_by_key(PLAN, after) == states_by_key(PLAN, straight)
+    assert state_of(after, "hanger-overload:left-head").latched
+
+
+def test_time_without_the_host_is_an_error_on_record():
+    first, _ = run(signal(np.full(80, 20.0)))
+    again = first_bank(PLAN, states_by_key(PLAN, first), first.last_us)
+    later = signal(np.full(80, 20.0), times_us=first.last_us + 3_600_000_000 + np.arange(80) * 12_500)
+    _, lines = run(later, bank=again)
+    assert lines[0].cause is Input.LOST
+    assert lines[0].at_us == first.last_us + 500_000
+
+
+def test_shown_alarms_are_in_error_once_no_sample_is_fresh():
+    bank, _ = run(signal(np.full(80, 20.0)))
+    fresh = {view.key: view.state for view in views(PLAN, bank, bank.last_us + 400_000)}
+    stale = {view.key: view.state for view in views(PLAN, bank, bank.last_us + 600_000)}
+    assert fresh["client-over-limit"] is State.NORMAL
+    assert stale["client-over-limit"] is State.ERROR
+
+
+def test_samples_that_do_not_follow_are_refused():
+    bank, _ = run(signal(np.full(80, 20.0)))
+    with pytest.raises(ValueError, match="leave out what was evaluated before"):
+        advance(PLAN, bank, signal(np.full(80, 20.0)))
+
+
+def test_a_session_raises_the_priority_of_a_cell_fault_and_resets_its_acknowledgement():
+    load = np.full(240, 20.0)
+    bank, _ = run(signal(load, fault=missing(240, 1, 1, 3)))
+    key = "cell-fault:left-foot"
+    bank, _ = act(PLAN, bank, key, Act(Input.ACKNOWLEDGE, "Mei"), bank.last_us)
+    assert alarm_level(bank, PLAN) == "medium"
+    bank, lines = set_live(PLAN, bank, live=True, now_us=bank.last_us)
+    assert [(line.key, line.after, line.priority) for line in lines] == [
+        (key, State.UNACKNOWLEDGED, Priority.HIGH)
+    ]
+    assert alarm_level(bank, PLAN) == "high"
+
+
+def test_a_limit_taken_away_clears_its_alarm_and_says_why():
+    bank, _ = run(signal(seconds((5, 2))))
+    bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))
+    bank, lines = replan(PLAN, bare, bank, bank.last_us)
+    assert {line.key: line.after for line in lines} == {
+        "client-near-limit": State.RETURNED,
+        "client-over-limit": State.RETURNED,
+    }
+    assert lines[0].note == "its limit was taken away"
+
+
+def test_a_limit_given_arms_its_alarm_at_the_next_sample():
+    bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))
+    block = signal(seconds((5, 4)))
+    bank, _ = run(block.part(0, 160), plan=bare)
+    bank, _ = replan(bare, PLAN, bank, bank.last_us)
+    _, lines = run(block.part(160, 320), bank=bank)
+    assert raised(lines, "client-over-limit") == [2.3]
+
+
+def test_the_host_observes_its_own_alarms_and_no_others():
+    bank, lines = observe(PLAN, first_bank(PLAN), {"store-full": True}, START_US, {"store-full": "3 % free"})
+    assert (lines[0].after, lines[0].note) == (State.UNACKNOWLEDGED, "3 % free")
+    with pytest.raises(KeyError, match="the signal decides"):
+        observe(PLAN, bank, {"fall": False}, START_US)
+
+
+def test_an_action_on_an_alarm_that_is_not_armed_or_not_there_is_refused():
+    bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))
+    with pytest.raises(RefusedError, match="set the limit first"):
+        act(bare, first_bank(bare), "client-over-limit", Act(Input.ACKNOWLEDGE, "Mei"), START_US)
+    with pytest.raises(KeyError, match="ashibar alarms"):
+        act(PLAN, first_bank(PLAN), "nothing", Act(Input.ACKNOWLEDGE, "Mei"), START_US)
+
+
+@st.composite
+def wild_signals(draw):
+    """Some seconds of anything: loads, blows, lost cells, stuck cells, noise, holes in time."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pieces = draw(
+        st.lists(
+            st.tuples(st.sampled_from([-20, 0, 9, 11, 20, 60, 90, 450]), st.integers(1, 500)),
+            min_size=2,
+            max_size=7,
+        )
+    )
+    load = np.concatenate([np.full(count, float(kg)) for kg, count in pieces])
+    samples = len(load)
+    shares = rng.dirichlet(np.ones(4) * draw(st.sampled_from([0.3, 20.0])), size=1)
+    force = load[:, None] * shares + rng.normal(0, draw(st.sampled_from([0.0, 0.02, 0.4])), (samples, 4))
+    fault = np.zeros((samples, 4), np.uint8)
+    for cell, start, length in draw(
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 999), st.integers(1, 90)), max_size=4)
+    ):
+        fault[start : start + length, cell] = draw(st.integers(1, 7))
+    spacing = rng.integers(11_000, 15_000, samples)
+    for place, hole_us in draw(
+        st.lists(st.tuples(st.integers(0, 999), st.integers(90_000, 6_000_000)), max_size=3)
+    ):
+        spacing[place % samples] = hole_us
+    block = signal(force, times_us=START_US + np.cumsum(spacing), fault=fault, ripple_n=0.0)
+    return replace(block, motion=rng.random(samples) < 0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(wild_signals(), st.lists(st.integers(0, 2500), max_size=30))
+def test_cutting_the_stream_anywhere_changes_no_alarm(block, cuts):
+    cuts = {cut % (len(block.utc_us) + 1) for cut in cuts}
+    whole_bank, whole = run(block)
+    cut_bank, cut = run(block, cuts)
+    assert cut == whole
+    assert cut_bank.states == whole_bank.states
+
+
+@settings(max_examples=12, deadline=None)
+@given(wild_signals())
+def test_one_sample_at_a_time_gives_the_same_alarms(block):
+    whole_bank, whole = run(block)
+    single_bank, single = run(block, range(1, len(block.utc_us)))
+    assert single == whole
+    assert single_bank.states == whole_bank.states
+
+
+def naive_over(block, limit_n):
+    """The over-limit alarm written as plainly as can be: raise and clear times, sample by sample."""
+    above, since, standing, known_us, events = False, None, None, None, []
+    for at, client_n in zip(block.utc_us.tolist(), block.client_n.tolist(), strict=True):
+        if known_us is not None and at - known_us >= 500_000 and standing is not None:
+            standing, since = None, None
+            events.append(("lost", known_us + 500_000))
+        if np.isnan(client_n):
+            continue
+        before = above
+        above = client_n > limit_n or (above and client_n > limit_n - 2 * KG)
+        if since is None or before != above or (known_us is not None and at - known_us >= 500_000):
+            since = at
+        known_us = at
+        if above and standing is not True and at - since >= 300_000:
+            standing = True
+            events.append(("raise", at))
+        elif not above and standing is not False and (standing is None or at - since >= 1_000_000):
+            standing = False
+            events.append(("clear", at))
+    if standing is not None and block.utc_us[-1] - known_us >= 500_000:
+        events.append(("lost", known_us + 500_000))
+    return events
+
+
+@settings(max_examples=60, deadline=None)
+@given(wild_signals())
+def test_the_over_limit_alarm_is_that_of_a_plain_walk_over_the_samples(block):
+    _, lines = run(block)
+    got = [(str(line.cause), line.at_us) for line in lines if line.key == "client-over-limit"]
+    assert got == naive_over(block, LIMITS.client_limit_n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(wild_signals())
+def test_the_fall_alarm_is_raised_where_a_plain_search_finds_the_rise(block):
+    bar, times = block.bar_n.tolist(), block.utc_us.tolist()
+    found = set()
+    for i, load in enumerate(bar):
+        j = i
+        while j >= 0 and times[i] - times[j] <= 300_000:
+            if load - bar[j] > 30 * KG:
+                found.add(times[i])
+            j -= 1
+        if load > 1.2 * WEIGHT_N:
+            found.add(times[i])
+    _, lines = run(block)
+    at = [line.at_us for line in lines if line.key == "fall" and line.cause is Input.RAISE]
+    assert set(at) <= found
+    assert bool(at) == bool(found)
+    assert not found or at[0] == min(found)
