@@ -1,7 +1,8 @@
-"""A program for the tests: the real feed, application and server, fed with figures at 10 Hz as told on stdin.
+"""A program for the tests: the real feed, application and server, fed at 10 Hz as told on stdin.
 
-First line out: the port. Each line in: a JSON object whose keys replace those of the state, e.g. `{"running": false}`
-stops the source, `{"client_kg": 61.5, "motion": true}` changes the figure, `{"stop": true}` ends with the time it took.
+First line out: the port. Each line in: a JSON object whose keys replace those of the state,
+`{"running": false}` stops the source, `{"client_kg": 61.5}` changes the figure, `{"stop": true}` ends it all
+and prints the seconds it took.
 """
 
 import json
@@ -10,6 +11,8 @@ import sys
 import threading
 import time
 
+import numpy as np
+from ashibar.core.accounting import Accounting, FrameColumns
 from ashibar.web.app import create_app
 from ashibar.web.feed import Feed
 from ashibar.web.server import Server
@@ -30,11 +33,13 @@ class Status:
         self.state = state
 
     def accounting(self):
-        boot = {"node": "node-1", "boot": 7, "taken": 100, "stored": 90, "duplicate": 3, "missing": 10, "late": 0}
-        gaps = [{"first": 40, "last": 49}]
-        return {key: boot[key] for key in ("taken", "stored", "duplicate", "missing", "late")} | {
-            "boots": [boot | {"gaps": gaps}]
-        }
+        """Two frames of ten samples each came, the one between them did not."""
+        account = Accounting()
+        columns = {"seq": [0, 2], "sample_index": [0, 20], "samples": [10, 10], "decimated": [False, False]}
+        times = {"first_utc_us": [0, 250_000], "last_utc_us": [112_500, 362_500]}
+        arrays = {name: np.array(values) for name, values in (columns | times).items()}
+        account.boot("node-1", 7).fold(FrameColumns(**arrays))
+        return account.summary()
 
     def health(self):
         return {"status": "ok"}
@@ -59,7 +64,7 @@ def reading(kg, u_kg, unit="kg", step=0.5):
 
 
 def figure(state, elapsed_s):
-    """One figure of the state: with `moving` the load follows a slow wave, with `play` it also jumps digits."""
+    """One figure of the state; with `swing_kg` the load follows a slow wave."""
     kg = state["client_kg"] + state["swing_kg"] * math.sin(elapsed_s * state["pace"])
     validity = state["validity"]
     left, right = (state["weight_kg"] - kg) * 0.6, (state["weight_kg"] - kg) * 0.4
@@ -103,7 +108,12 @@ def publish(feed, state, stop):
         newest = figure(state, time.monotonic() - began)
         client = newest["client"]
         point = [time.time() * 1000, client and client["value_n"], client and client["u_n"]]
-        envelope = {"rig": "room-1", "figure": newest, "trend": [point], "newest": {"node-1": {"boot": 7, "index": 1}}}
+        envelope = {
+            "rig": "room-1",
+            "figure": newest,
+            "trend": [point],
+            "newest": {"node-1": {"boot": 7, "index": 1}},
+        }
         if state["limits"]:
             envelope["limits"] = state["limits"]
         feed.publish(envelope)
@@ -111,8 +121,9 @@ def publish(feed, state, stop):
 
 def main():
     state = {
-        "running": True, "history": False, "validity": "valid", "flags": [], "motion": False, "hands_off": False,
-        "client_kg": 38.5, "swing_kg": 0.0, "pace": 1.0, "weight_kg": 68.0, "limits": None, "not_ready": [],
+        "running": True, "history": False, "validity": "valid", "flags": [], "motion": False,
+        "hands_off": False, "client_kg": 38.5, "swing_kg": 0.0, "pace": 1.0, "weight_kg": 68.0,
+        "limits": None, "not_ready": [],
     }  # fmt: skip
     options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     port = options.pop("port", 0)

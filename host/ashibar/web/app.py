@@ -18,13 +18,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ashibar import __version__
 from ashibar.web import models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ashibar.web.feed import Feed
 
@@ -75,7 +76,9 @@ def create_app(feed: Feed, status: StatusProvider) -> FastAPI:
     return app
 
 
-RigQuery = Annotated[str | None, Query(pattern="^[^\x00-\x1f]{1,64}$", description="Rig; the first if left out")]
+RigQuery = Annotated[
+    str | None, Query(pattern="^[^\x00-\x1f]{1,64}$", description="Rig; the first if left out")
+]
 
 
 def _add_page(app: FastAPI, feed: Feed, status: StatusProvider) -> None:
@@ -172,7 +175,9 @@ def _add_errors(app: FastAPI) -> None:
     async def failed(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         words = models.Problem(
-            expected="an answer", came=type(error).__name__, do="report it, with the daemon's log of this moment"
+            expected="an answer",
+            came=type(error).__name__,
+            do="report it, with the daemon's log of this moment",
         )
         return _problem(500, words)
 
@@ -216,8 +221,8 @@ def _inline_style_hash(page: str) -> str:
 PAGE = (STATIC / "index.html").read_text(encoding="utf-8")
 _HEADERS = {
     "content-security-policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {_inline_style_hash(PAGE)}; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'; style-src 'self' {_inline_style_hash(PAGE)}; "
+        "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -88,9 +88,11 @@ class Feed:
     def publish(self, envelope: Envelope) -> int:
         """Give the newest figure of a rig to its pages; return its sequence number.
 
-        `envelope` has `rig`, `figure`, `trend` ([[utc_ms, client_n | null, u_n | null], ...], the points new since
-        the last one) and `newest`; structs in it are turned into plain values. `kind`, `server`, `seq` and
-        `sent_utc_us` are the feed's to fill in. Raises ValueError for an envelope without a rig or a figure.
+        `envelope` has `rig`, `figure`, `trend` ([[utc_ms, client_n | null, u_n | null], ...], the points new
+        since the last one), `newest`, and may have `limits` ({low, high, limit}: the studio's band and limit
+        as fractions of body weight, each may be null); structs in it are turned into plain values. `kind`,
+        `server`, `seq` and `sent_utc_us` are the feed's to fill in. Raises ValueError for an envelope without
+        a rig or a figure.
         """
         plain = _checked(msgspec.to_builtins(envelope))
         now = self._clock()
@@ -103,7 +105,9 @@ class Feed:
                     client.post(item)
             before = self._latest.get(plain["rig"])
             trend = (before.envelope["trend"] if before else []) + plain["trend"]
-            self._latest[plain["rig"]] = _Item(plain | {"kind": "snapshot", "trend": _within_span(trend)}, now)
+            self._latest[plain["rig"]] = _Item(
+                plain | {"kind": "snapshot", "trend": _within_span(trend)}, now
+            )
             return self._seq
 
     def rigs(self) -> list[str]:
@@ -112,7 +116,7 @@ class Feed:
             return list(self._latest)
 
     def snapshot(self, rig: str) -> Envelope | None:
-        """Return the latest figure of a rig with its trend of 60 s, aged to this moment; None if there is none."""
+        """Return a rig's latest figure with 60 s of trend, aged to this moment; None if there is none."""
         with self._lock:
             item = self._latest.get(rig)
         return None if item is None else self._stamped(item)
@@ -124,7 +128,7 @@ class Feed:
             return len(self._clients)
 
     def close(self) -> None:
-        """End every stream at once, and refuse new ones: the server is going down. From any thread, twice is once."""
+        """End every stream at once, and each later one: the server is going down. From any thread."""
         with self._lock:
             self._closed = True
             for client in self._clients:
@@ -136,7 +140,7 @@ class Feed:
         return self.clients >= MAX_CLIENTS
 
     async def stream(self, rig: str) -> AsyncIterator[bytes]:
-        """Yield a rig's events, encoded: a snapshot first if there is one, then the newest figure or a heartbeat.
+        """Yield a rig's events, encoded: first a snapshot if there is one, then newest figures or heartbeats.
 
         Attaches at the first step and detaches when closed; ends by itself after `close`.
         """
@@ -182,9 +186,9 @@ class Feed:
 
 
 def _checked(envelope: Envelope) -> Envelope:
-    if not isinstance(envelope.get("rig"), str) or not isinstance(envelope.get("figure"), dict):
+    if not envelope.get("rig") or not envelope.get("figure"):
         raise ValueError(f"expected an envelope with a rig and a figure, came one with {sorted(envelope)}")
-    return {"trend": [], "newest": {}} | envelope
+    return {"newest": {}} | envelope | {"trend": list(envelope.get("trend") or [])}
 
 
 def _within_span(trend: list[list[float | None]]) -> list[list[float | None]]:
@@ -197,7 +201,7 @@ def _within_span(trend: list[list[float | None]]) -> list[list[float | None]]:
 
 
 def _without_numbers(figure: Envelope) -> Envelope:
-    """Make a figure that has grown old say so; a fault or a refusal it already carries keeps its own words."""
+    """Make a figure that has grown old say so; a fault or a refusal it carries keeps its own words."""
     blank: Envelope = figure | dict.fromkeys(_NUMBERS)
     blank["hangers"] = [hanger | {"force": None} for hanger in figure.get("hangers") or []]
     if figure.get("client") is not None:

@@ -18,10 +18,18 @@ class Problem(_Model):
 
 
 class Gap(_Model):
-    """A stretch of samples that the record should have and has not, both ends included."""
+    """Samples that the record should have and has not, from and to inclusive; null: not known."""
 
-    first: int = Field(description="Sample index within the boot")
-    last: int
+    node: str
+    boot: int
+    reason: str = Field(description="pending: may still come; lost; not_sent: taken, never framed")
+    from_seq: int
+    to_seq: int | None
+    from_index: int | None = Field(description="Sample index within the boot")
+    to_index: int | None
+    from_utc: float | None = Field(description="Seconds since 1970")
+    to_utc: float | None
+    samples: int | None
 
 
 class BootAccount(_Model):
@@ -31,20 +39,26 @@ class BootAccount(_Model):
     boot: int
     taken: int = Field(description="Samples the node has taken, by their index")
     stored: int
-    duplicate: int
-    missing: int
-    late: int
-    gaps: list[Gap] = []
+    pending: int
+    lost: int
+    not_sent: int
+    duplicates: int
+    late_frames: int
 
 
 class Accounting(_Model):
-    """Every sample taken: stored exactly once, or a counted gap."""
+    """Every sample taken: stored exactly once, or part of a counted gap."""
 
-    taken: int
-    stored: int
-    duplicate: int
-    missing: int
-    late: int
+    samples_taken: int
+    samples_stored: int
+    missing: int = Field(description="pending + lost + not_sent")
+    pending: int
+    lost: int
+    not_sent: int
+    duplicates: int = Field(description="Samples received again and not stored again")
+    late: int = Field(description="Frames that came after younger ones")
+    unreadable: int = Field(description="Payloads that were no frame")
+    gaps: list[Gap] = []
     boots: list[BootAccount] = []
 
 
@@ -101,8 +115,17 @@ class Figure(_Model):
     reason: str | None = None
     remedy: str | None = None
     flags: list[str] = []
-    client: Quantity | None = Field(default=None, description="Load on client (max): an upper bound in statics")
+    client: Quantity | None = Field(
+        default=None, description="Load on client (max): an upper bound in statics"
+    )
     bar: Quantity | None = None
     fraction: float | None = Field(default=None, description="Client load over body weight")
     body_weight: Quantity | None = None
+    motion: bool = False
+    hands_off: bool = False
+    band: str | None = Field(default=None, description="Where the figure lies against the studio's band")
+    left: Quantity | None = None
+    right: Quantity | None = None
     hangers: list[Hanger] = []
+    peak: Quantity | None = None
+    spikes_dropped: int = 0

@@ -31,13 +31,22 @@ export const plain = (word) => String(word ?? "").toLowerCase().replaceAll(/[_-]
 // May this figure be shown as a number?
 export const showable = (figure) => Boolean(figure?.client) && SHOWN.has(plain(figure.validity));
 
+export const overLimit = (figure, limits) => limits?.limit != null && figure.fraction > limits.limit;
+
+// How many digits the whole part can need: the load does not go far beyond the body weight (pushing up).
+export function slotsFor(figure) {
+  if (!figure.body_weight || figure.client.unit === "%") return 3;
+  const perUnit = figure.client.unit === figure.body_weight.unit ? Number(figure.body_weight.text) : NaN;
+  return Math.min(Math.max(String(Math.floor(perUnit * 1.1) || 100).length, 2), 4);
+}
+
 // The words for a figure that may not be shown: the watchdog's when nothing fresh is heard, else the host's own.
 export function wordsFor(figure, verdict) {
   if (verdict === "host" || verdict === "late") return SILENCE[verdict];
   if (!figure || showable(figure)) return SILENCE.source;
   return {
     headline: HEADLINES[plain(figure.validity)] ?? "NO FIGURE",
-    reason: sentence(figure.reason ?? plain(figure.validity)),
+    reason: sentence(figure.reason || plain(figure.validity)),
     remedy: sentence(figure.remedy ?? ""),
   };
 }
@@ -53,14 +62,14 @@ export class Figure {
     this.words = words;
   }
 
-  show(figure) {
+  show(figure, limits) {
     const [whole, decimal] = figure.client.text.replace("-", "−").split(".");
     put(this.whole, whole);
     put(this.decimal, decimal === undefined ? "" : `.${decimal}`);
     put(this.unit, figure.client.unit);
     put(this.uncertainty, `± ${figure.client.u_text}`);
     put(this.share, shareOf(figure));
-    put(this.manner, mannerOf(figure));
+    put(this.manner, mannerOf(figure, limits));
   }
 
   clear(words) {
@@ -74,12 +83,14 @@ function shareOf(figure) {
   return `${Math.round(figure.fraction * 100)} % of body weight`;
 }
 
-function mannerOf(figure) {
-  const { fraction, band } = figure;
-  if (band?.limit != null && fraction > band.limit) return "over limit";
-  if (figure.hands_off) return "hands off";
-  if (figure.motion || plain(figure.validity) === "motion") return "moving";
-  return "";
+function mannerOf(figure, limits) {
+  const moving = figure.motion || plain(figure.validity) === "motion";
+  const words = [
+    [overLimit(figure, limits), "over limit"],
+    [figure.hands_off, "hands off"],
+    [moving, "moving"],
+  ];
+  return words.filter(([applies]) => applies).map(([, word]) => word).join(", ");
 }
 
 function sentence(text) {

@@ -22,9 +22,9 @@ export class Gauge {
     this.empty();
   }
 
-  // fraction, doubt: of body weight; band: {low, high, limit} in fractions, each may be null
-  show(fraction, doubt, band) {
-    this.#bounds(band);
+  // fraction, doubt: of body weight; limits: {low, high, limit} in fractions, each may be null
+  show(fraction, doubt, limits) {
+    this.#bounds(limits);
     if (fraction === null) {
       this.empty();
       return;
@@ -47,14 +47,14 @@ export class Gauge {
     this.root.setAttribute("aria-valuetext", "no data");
   }
 
-  #bounds(band) {
-    const hasBand = band?.low != null && band?.high != null;
+  #bounds(limits) {
+    const hasBand = limits?.low != null && limits?.high != null;
     this.band.hidden = !hasBand;
     if (hasBand) {
-      this.band.style.setProperty("--from", percent(band.low));
-      this.band.style.setProperty("--height", percent(band.high - band.low));
+      this.band.style.setProperty("--from", percent(limits.low));
+      this.band.style.setProperty("--height", percent(limits.high - limits.low));
     }
-    this.limit.hidden = band?.limit == null;
-    if (!this.limit.hidden) this.limit.style.setProperty("--from", percent(band.limit));
+    this.limit.hidden = limits?.limit == null;
+    if (!this.limit.hidden) this.limit.style.setProperty("--from", percent(limits.limit));
   }
 }

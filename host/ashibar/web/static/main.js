@@ -1,7 +1,7 @@
 // Puts the live page together: feed in, watchdog asked ten times a second, figure or words out.
 
 import { Feed } from "./feed.js";
-import { Figure, plain, put, showable, wordsFor } from "./figure.js";
+import { Figure, overLimit, plain, put, showable, slotsFor, wordsFor } from "./figure.js";
 import { Gauge } from "./gauge.js";
 import { Hands } from "./hands.js";
 import { Trend } from "./trend.js";
@@ -41,24 +41,24 @@ const feed = new Feed({
 function render(nowMs) {
   const verdict = watchdog.verdict(nowMs);
   const shown = verdict === "live" && showable(held?.figure);
-  if (shown) show(held.figure, nowMs);
+  if (shown) show(held.figure, held.limits, nowMs);
   else blank(wordsFor(held?.figure, verdict), verdict);
   body.dataset.state = shown ? "shown" : "blank";
   if (held) {
     put(at("rig"), held.rig);
     document.title = `${held.rig} · ashibar`;
-    flags(verdict === "live" || verdict === "source" ? held.figure.flags : []);
+    flags(verdict === "live" || verdict === "source" ? held.figure : null);
   }
   trend.draw(held?.figure.sample_utc_us ? held.figure.sample_utc_us / 1000 + watchdog.ageMs(nowMs) : null);
 }
 
-function show(newest, nowMs) {
+function show(newest, limits, nowMs) {
   const weightN = newest.body_weight?.value_n;
-  body.dataset.unit = newest.client.unit;
+  body.dataset.slots = slotsFor(newest);
   body.toggleAttribute("data-moving", Boolean(newest.motion) || plain(newest.validity) === "motion");
-  body.dataset.limit = newest.band?.limit != null && newest.fraction > newest.band.limit ? "over" : "";
-  figure.show(newest);
-  gauge.show(newest.fraction ?? null, weightN ? newest.client.u_n / weightN : 0, newest.band);
+  body.dataset.limit = overLimit(newest, limits) ? "over" : "";
+  figure.show(newest, limits);
+  gauge.show(newest.fraction ?? null, weightN ? newest.client.u_n / weightN : 0, limits);
   hands.show(newest);
   put(at("live-word"), "live");
   if (nowMs - ageShownMs < AGE_EVERY_MS) return;
@@ -77,8 +77,10 @@ function blank(words, verdict) {
   ageShownMs = -Infinity;
 }
 
-function flags(words = []) {
-  const wanted = words.map(plain);
+// What the page says in large words already is not said again.
+function flags(newest) {
+  const said = newest?.client ? ["motion"] : ["motion", plain(newest?.validity)];
+  const wanted = (newest?.flags ?? []).map(plain).filter((flag) => !said.includes(flag));
   const list = at("flags");
   if (wanted.join() === [...list.children].map((item) => item.textContent).join()) return;
   list.replaceChildren(...wanted.map((text) => Object.assign(document.createElement("li"), { textContent: text })));

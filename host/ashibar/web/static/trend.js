@@ -79,8 +79,8 @@ function options(trend, ink, size) {
       y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(trend.top ?? 1, high ?? 1)] },
     },
     axes: [
-      { ...axis, size: pixels * 2, splits: (u, i, low, high) => [60, 45, 30, 15, 0].map((s) => high - s), values: (u, splits) => splits.map((s) => ago(Math.round(splits.at(-1) - s))) },
-      { ...axis, size: pixels * 3.6, space: pixels * 2.4, values: (u, splits) => splits.map((s, i) => (i === splits.length - 1 ? `${s} ${trend.unit}` : s)) },
+      { ...axis, size: pixels * 2, splits: (u, i, low, high) => (u.width < pixels * 30 ? [60, 30, 0] : [60, 45, 30, 15, 0]).map((s) => high - s), values: (u, splits) => splits.map((s) => ago(Math.round(splits.at(-1) - s))) },
+      { ...axis, size: pixels * 3.6, space: pixels * 3.4, values: (u, splits) => splits.map((s, i) => (i === splits.length - 1 ? `${s} ${trend.unit}` : s)) },
     ],
     bands: [{ series: [1, 2], fill: ink("--trend-doubt") }],
     series: [
