@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ashibar.node import RuntimeChoice
+    from ashibar.sim.broker import BrokerChoice
 
 
 @click.command()
@@ -16,9 +21,7 @@ import click
     help="Play this instead of the built-in session: CSV t_s,cell_0_n,... in newtons; 1 to 4 cells.",
 )
 @click.option("--seconds", type=click.FloatRange(min=1), help="End after so long; else with Ctrl-C.")
-@click.option(
-    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Of the page; 0: any."
-)
+@click.option("--port", type=click.IntRange(0, 65535), help="Of the page; 0: any free one.  [default: 8080]")
 @click.option(
     "--data",
     "data_path",
@@ -47,10 +50,10 @@ def demo(
     *,
     trace_path: Path | None,
     seconds: float | None,
-    port: int,
+    port: int | None,
     data_path: Path | None,
-    runtime: str,
-    broker: str,
+    runtime: RuntimeChoice,
+    broker: BrokerChoice,
     no_browser: bool,
     as_json: bool,
 ) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ashibar.node import RuntimeChoice
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -39,13 +43,23 @@ def parse_address(text: str) -> tuple[str, int]:
     help="What runs the firmware.",
 )
 def simulate(
-    *, trace_path: Path, address: str, nodes: int, seconds: float | None, studio: str, runtime: str
+    *, trace_path: Path, address: str, nodes: int, seconds: float | None, studio: str, runtime: RuntimeChoice
 ) -> None:
     """Run virtual nodes, the real firmware on a virtual board, against any broker."""
     from ashibar.sim import simulate as simulation  # noqa: PLC0415  # --help stays quick
 
     host, port = parse_address(address)
     try:
-        sys.exit(simulation.run(trace_path, host, port, nodes, seconds, studio, runtime))
+        sys.exit(
+            simulation.run(
+                trace_path=trace_path,
+                host=host,
+                port=port,
+                nodes=nodes,
+                seconds=seconds,
+                studio=studio,
+                runtime=runtime,
+            )
+        )
     except simulation.SimulationError as error:
         raise click.ClickException(str(error)) from error

@@ -16,13 +16,21 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
+from ashibar.core.codes import is_reading
+from ashibar.core.frame import decode
+from ashibar.core.messages import Calibration
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from ashibar.core.trace import Trace
+    from ashibar.io.journal import Reader
+
 QUIET_RANGE_N: Final = 5.0  # the trace is quiet where its sum stays within this, half a kilogram, ...
 QUIET_WINDOW_S: Final = 1.0  # ... for this long before: the span over which motion is judged
+QUIET_STEP_S: Final = 0.01
 ATTACH_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 2.0  # the feed's heartbeat comes several times within it
 
@@ -59,10 +67,9 @@ class FeedClient:
                 f"expected the page's feed to answer within {ATTACH_TIMEOUT_S:g} s, it did not"
             )
 
-    def stop(self) -> None:
-        """Detach and wait for the reader to end."""
+    def detach(self) -> None:
+        """Take no more arrivals; the thread ends with the next line, or with the server."""
         self._stopping.set()
-        self._thread.join(READ_TIMEOUT_S)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -115,40 +122,44 @@ def latency_ms(
     return latencies
 
 
-class Truth:
-    """The trace as the truth: forces (newtons) over time (seconds), linear between its rows.
+def quiet(trace: Trace, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the sum stayed within QUIET_RANGE_N for QUIET_WINDOW_S before each moment of the trace."""
+    before_s = np.arange(0.0, QUIET_WINDOW_S + 1e-9, QUIET_STEP_S)
+    seen = np.interp(at_s[:, None] - before_s[None, :], trace.times_s, trace.total_n)
+    still: NDArray[np.bool_] = np.ptp(seen, axis=1) <= QUIET_RANGE_N
+    return still
 
-    Before its start and after its end the first and last row hold.
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The samples of one boot as the journal has them: index and device time int64[S], bar load float64[S].
+
+    `index` rises; the bar load (newtons) is nan where a cell gave a code instead of a reading.
     """
 
-    def __init__(self, times_s: NDArray[np.float64], forces_n: NDArray[np.float64]) -> None:
-        self._times_s = times_s
-        self._total_n = forces_n.sum(axis=1)
-        steps = np.diff(times_s) * (self._total_n[1:] + self._total_n[:-1]) / 2
-        self._impulse = np.concatenate(([0.0], np.cumsum(steps)))
+    index: NDArray[np.int64]
+    device_us: NDArray[np.int64]
+    bar_n: NDArray[np.float64]
 
-    def _integral(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        start, end = self._times_s[0], self._times_s[-1]
-        inside = np.clip(at_s, start, end)
-        row = np.clip(np.searchsorted(self._times_s, inside, side="right") - 1, 0, len(self._times_s) - 2)
-        over = inside - self._times_s[row]
-        here = np.interp(inside, self._times_s, self._total_n)
-        within = self._impulse[row] + over * (self._total_n[row] + here) / 2
-        before, after = np.minimum(at_s - start, 0.0), np.maximum(at_s - end, 0.0)
-        total: NDArray[np.float64] = within + before * self._total_n[0] + after * self._total_n[-1]
-        return total
 
-    def mean_n(self, from_s: NDArray[np.float64], to_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean bar load (newtons) over each span; the spans are longer than zero."""
-        mean: NDArray[np.float64] = (self._integral(to_s) - self._integral(from_s)) / (to_s - from_s)
-        return mean
-
-    def quiet(self, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the bar load stayed within QUIET_RANGE_N for QUIET_WINDOW_S before each moment."""
-        grid = np.arange(0.0, QUIET_WINDOW_S + 1e-9, 0.01)
-        seen = np.interp(at_s[:, None] - grid[None, :], self._times_s, self._total_n)
-        still: NDArray[np.bool_] = np.ptp(seen, axis=1) <= QUIET_RANGE_N
-        return still
+def read_stored(reader: Reader, node: int, boot: int) -> Stored:
+    """Read one boot's samples and weigh them with the calibrations on record."""
+    calibrations = {
+        number: msgspec.json.decode(record, type=Calibration)
+        for owner, number, record in reader.calibrations()
+        if owner == node
+    }
+    index, device_us, bar_n = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
+    for stored in reader.frames_of(node, boot):
+        frame = decode(stored.row.payload)
+        cells = calibrations[frame.calibration_id].cells
+        zero = np.array([cell.zero_count for cell in cells])
+        span = np.array([cell.span_n_per_count for cell in cells])
+        force_n = np.where(is_reading(frame.counts), (frame.counts - zero) * span, np.nan)
+        index.append(frame.sample_index + np.arange(frame.samples))
+        device_us.append(frame.sample_device_us)
+        bar_n.append(force_n.sum(axis=1))
+    return Stored(np.concatenate(index), np.concatenate(device_us), np.concatenate(bar_n))
 
 
 def spread(
