@@ -234,8 +234,7 @@ def test_a_hidden_page_holds_no_number_and_shows_a_fresh_one_when_it_is_seen_aga
     assert_no_number(page)
     served.tell(client_kg=33.0)
     assert set_visibility(page, "visible") == ""
-    page.wait_for_function(SHOWN)
-    assert page.inner_text("#value") == "33.0"
+    page.wait_for_function("() => document.getElementById('value').textContent === '33.0'")
 
 
 def test_a_page_that_was_frozen_while_the_source_stopped_shows_no_old_number(open_page, serve):
