@@ -19,6 +19,8 @@ def prepare(stage: str, python: str, root: Path = ROOT) -> int:
         with (root / ".tools" / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             environment.prepare(root, "demo" if stage == "demo" else "test", python)
+            if stage != "demo":
+                environment.prepare_typings(root)
             if stage != "check":
                 programs.report(stage, programs.prepare(root, stage), root)
                 _build_page(root, required=stage == "test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING
 
 from ashibar.setup import apt
@@ -54,6 +55,22 @@ def prepare(root: Path, extra: str, base_python: str) -> None:
             "pip could not install the packages (its own words stand above); try again: " + " ".join(command)
         )
     (root / ".venv" / ("ashibar-" + extra)).write_text(_fingerprint(root, python), encoding="utf-8")
+
+
+def prepare_typings(root: Path) -> None:
+    """Put the types of the ESP32's own modules into `.tools/typings`, where the firmware's type check looks."""
+    with (root / "pyproject.toml").open("rb") as stream:
+        wanted = tomllib.load(stream)["project"]["optional-dependencies"]["firmware-types"]
+    folder, stamp = root / ".tools" / "typings", root / ".tools" / "typings-installed"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == "\n".join(wanted) and folder.is_dir():
+        return
+    say("fetching the types of the firmware's modules into .tools/typings")
+    shutil.rmtree(folder, ignore_errors=True)
+    python = str(root / ".venv" / "bin" / "python")
+    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "-q", "--no-deps", "--target"]
+    if subprocess.run([*command, str(folder), *wanted], check=False).returncode:
+        raise SetupError("pip could not fetch the types (its own words stand above); try again: make check")
+    stamp.write_text("\n".join(wanted), encoding="utf-8")
 
 
 def _has_pip(python: Path) -> bool:

@@ -58,9 +58,10 @@ class BrokerError(RuntimeError):
 
 
 class RunningBroker(Protocol):
-    """A broker that answers on host and port until it is stopped."""
+    """A broker that answers until it is stopped; `protocol` is the version of MQTT to speak to it."""
 
     name: str
+    protocol: str
     host: str
     port: int
 
@@ -113,7 +114,7 @@ class _Mosquitto:
     """mosquitto in a session of its own, so that Ctrl-C at the terminal does not reach it before us."""
 
     def __init__(self, program: str, directory: Path, port: int) -> None:
-        self.host, self.port = HOST, port
+        self.host, self.port, self.protocol = HOST, port, "auto"
         directory.mkdir(parents=True, exist_ok=True)
         text = MOSQUITTO_CONF.format(port=port, host=HOST, directory=directory)
         if os.geteuid() == 0:
@@ -163,9 +164,10 @@ class _Amqtt:
     """amqtt on an event loop of its own. It speaks MQTT 3.1.1 and keeps no session of an anonymous client."""
 
     def __init__(self, port: int) -> None:
-        self.host, self.port = HOST, port
+        self.host, self.port, self.protocol = HOST, port, "3.1.1"  # it leaves a CONNECT of MQTT 5 unanswered
         self.name = f"amqtt {version('amqtt')}"
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda *_: None)  # every broken connection would print a traceback
         self._stopping = asyncio.Event()
         self._ready = threading.Event()
         self._error: BaseException | None = None

@@ -174,7 +174,7 @@ def _config(port: int, broker: RunningBroker, directory: Path, trace: Trace) -> 
     return check(
         {
             "studio": {"name": STUDIO},
-            "mqtt": {"host": broker.host, "port": broker.port},
+            "mqtt": {"host": broker.host, "port": broker.port, "protocol": broker.protocol},
             "journal": {"path": str(directory / JOURNAL)},
             "web": {"port": port},
             "rig": [{"name": RIG, "cell": cells}],
