@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ashibar.core import align, track
-from ashibar.core.motion import trailing_range
+from ashibar.core.motion import RECENT_US, spread
 from ashibar.core.peaks import NO_PEAKS, Peaks
 from ashibar.core.track import Head, NodeSamples, Rows, Spike, Track
 from ashibar.core.uncertainty import bar_uncertainty, client_uncertainty
@@ -243,7 +243,7 @@ def _motion(
         return np.empty(0, bool)
     utc_us = np.concatenate([before.utc_us, rows.utc_us])
     load_n = np.concatenate([bar_before_n, bar_n])
-    spread_n = trailing_range(utc_us, load_n, round(params.motion_window_s * 1e6), len(before))
+    spread_n = spread(utc_us, load_n, round(params.motion_window_s * 1e6), len(before))
     return spread_n > params.motion_n
 
 
@@ -277,6 +277,7 @@ def _absorb(
     if len(params.nodes) == 1:
         rows, series = series[params.nodes[0]], {params.nodes[0]: series[params.nodes[0]].take(slice(0, 0))}
     else:
+        _settle_silent(tracks, series)
         until = align.ready_until(series)
         if until is None:
             rows = Rows.empty(len(params.cells))
@@ -285,6 +286,16 @@ def _absorb(
             series = {node: _from_last(item, until) for node, item in series.items()}
     spikes.sort(key=lambda spike: (spike.utc_us, spike.hanger))
     return _finish(replace(state, tracks=tracks, series=series), rows, tuple(spikes), params)
+
+
+def _settle_silent(tracks: dict[str, Track], series: dict[str, Rows]) -> None:
+    """Settle what a silent node left undecided: whatever follows comes too late to make a spike of it."""
+    newest = {node: item.last_utc_us for node, item in tracks.items()}
+    latest = max(utc_us for utc_us in newest.values() if utc_us is not None)
+    for node, utc_us in newest.items():
+        if utc_us is not None and latest - utc_us > align.HOLD_US:
+            tracks[node], rest = track.settle(tracks[node])
+            series[node] = series[node].then(rest)
 
 
 def _from_last(rows: Rows, until_us: int) -> Rows:
@@ -304,7 +315,7 @@ def _finish(
         )
     bar_n = _bar(rows)
     result = replace(evaluated(rows, bar_n, state.rows, state.bar_n, params), spikes=spikes)
-    keep_us = int(rows.utc_us[-1]) - max(KEEP_US, round(params.motion_window_s * 1e6))
+    keep_us = int(rows.utc_us[-1]) - max(KEEP_US, round(params.motion_window_s * 1e6) + RECENT_US)
     held, held_n = state.rows.then(rows), np.concatenate([state.bar_n, bar_n])
     first = int(np.searchsorted(held.utc_us, keep_us, side="right"))
     after = replace(

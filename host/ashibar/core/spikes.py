@@ -57,9 +57,9 @@ def _judge(
     around = np.stack([force_n[at + step] for step in (-2, -1, 1, 2)])
     agree = around.max(axis=0) - around.min(axis=0) <= AGREE_N
     off = np.abs(force_n[at] - around.mean(axis=0))
-    near = utc_us[at + LAG] - utc_us[at - LAG] <= 2 * LAG * NEAR_US
+    near = np.ones(len(at), bool)
     for step in (-1, 0, 1, 2):
-        near &= whole[at + step]
+        near &= whole[at + step] & (utc_us[at + step] - utc_us[at + step - 1] <= NEAR_US)
     return isolated(off, around[1:3].mean(axis=0), force_n[at], agree) & near[:, np.newaxis]
 
 

@@ -6,7 +6,7 @@ docs/load-model.md derives it; hardware/error_budget.py computes the same by ano
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi, sqrt
+from math import pi, sin, sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -22,8 +22,9 @@ ROOM_K: Final = 5.0  # what a massage room warms or cools at most while it is us
 ROOM_AFTER_S: Final = 3600.0  # and how long it takes to do so
 SWING_RAD: Final = 5.0 * pi / 180.0  # a hanger pulled aside: the cell sees the cosine
 # One-sided: the cell reads low by f (1 - cos a), a even over the range. The mean is not taken off, for then
-# client load would err on the safe side less often; its root mean square is added instead (GUM F.2.4.5).
-SWING_RELATIVE: Final = (1.0 - cos(SWING_RAD)) / sqrt(5.0)
+# client load would err on the safe side less often; its root mean square is added instead (GUM F.2.4.5):
+# the integral of (1 - cos a)^2 over the range.
+SWING_RELATIVE: Final = sqrt(1.5 - 2.0 * sin(SWING_RAD) / SWING_RAD + sin(2.0 * SWING_RAD) / (4.0 * SWING_RAD))
 
 Scale = Literal["capacity", "load", "capacity per root hour", "capacity per kelvin"]
 Shape = Literal["rectangular", "normal"]
