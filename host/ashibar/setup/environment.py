@@ -58,7 +58,7 @@ def prepare(root: Path, extra: str, base_python: str) -> None:
 
 
 def prepare_typings(root: Path) -> None:
-    """Put the types of the ESP32's own modules into `.tools/typings`, where the firmware's type check looks."""
+    """Put the types of the ESP32's own modules into `.tools/typings`, where the firmware's check looks."""
     with (root / "pyproject.toml").open("rb") as stream:
         wanted = tomllib.load(stream)["project"]["optional-dependencies"]["firmware-types"]
     folder, stamp = root / ".tools" / "typings", root / ".tools" / "typings-installed"
