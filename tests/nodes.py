@@ -100,6 +100,13 @@ class TestNode:
         self.sent_at[seq] = time.monotonic()
         self.client.publish(f"{self.root}/samples", payload, 1)
 
+    def play(self, count, *, first=0, samples=2, **fields):
+        """Send frames as they would be sampled at 80 samples a second, in real time."""
+        begin = time.monotonic() - first * samples * 0.0125
+        for seq in range(first, first + count):
+            time.sleep(max(0.0, begin + (seq + 1) * samples * 0.0125 - time.monotonic()))
+            self.send(seq, samples=samples, **fields)
+
     def resend(self):
         """Send again what is held for longer than RESEND_S."""
         now = time.monotonic()

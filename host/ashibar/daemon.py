@@ -35,7 +35,6 @@ from ashibar.web.server import Server
 if TYPE_CHECKING:
     from types import FrameType
 
-    from ashibar.core.accounting import BootSummary, Gap
     from ashibar.core.config import Config, InfluxConfig, MqttConfig
     from ashibar.ingest import Node
 
@@ -107,21 +106,10 @@ class Daemon:
 
     def accounting(self) -> dict[str, Any]:
         """Return the account of all samples; what it counts as stored is on the disk."""
-        summary = self.pipeline.summary
         return {
-            "taken": summary.samples_taken,
-            "stored": summary.samples_stored,
-            "duplicate": summary.duplicates,
-            "missing": summary.missing,
-            "pending": summary.pending,
-            "lost": summary.lost,
-            "not_sent": summary.not_sent,
-            "thinned": summary.thinned,
-            "late": summary.late,
-            "unreadable": summary.unreadable,
+            **msgspec.to_builtins(self.pipeline.summary),
             "aside": self.ingest.aside,
             "unknown_nodes": dict(self.ingest.unknown_nodes),
-            "boots": [_boot_account(boot, summary.gaps) for boot in summary.boots],
         }
 
     def health(self) -> dict[str, Any]:
@@ -231,21 +219,6 @@ def _mqtt_options(mqtt: MqttConfig) -> MqttOptions:
         tls=mqtt.tls,
         ca_file=None if mqtt.ca_file is None else Path(mqtt.ca_file),
     )
-
-
-def _boot_account(boot: BootSummary, gaps: list[Gap]) -> dict[str, Any]:
-    mine = [gap for gap in gaps if (gap.node, gap.boot) == (boot.node, boot.boot)]
-    return {
-        **msgspec.to_builtins(boot),
-        "duplicate": boot.duplicates,
-        "missing": boot.pending + boot.lost + boot.not_sent,
-        "late": boot.late_frames,
-        "gaps": [
-            {"first": gap.from_index, "last": gap.to_index, **msgspec.to_builtins(gap)}
-            for gap in mine
-            if gap.from_index is not None and gap.to_index is not None
-        ],
-    }
 
 
 def _node_info(node: Node) -> dict[str, Any]:

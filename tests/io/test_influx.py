@@ -1,0 +1,115 @@
+"""The InfluxDB sink behind the journal's cursor, against the real engine, read back by InfluxQL."""
+
+import numpy as np
+import pytest
+from nodes import TestNode
+from servers import wait_until
+from test_daemon import document
+
+from ashibar.core.config import check
+from ashibar.daemon import Daemon
+from ashibar.io.influx import InfluxWriter, SinkError
+from ashibar.io.journal import Reader
+
+
+@pytest.fixture
+def host(mosquitto, influx, tmp_path):
+    (tmp_path / "token").write_text("any")
+    (tmp_path / "token").chmod(0o600)
+    section = {"url": influx.url, "bucket": influx.database, "token_file": str(tmp_path / "token")}
+    daemon = Daemon(check(document(mosquitto.port, tmp_path / "journal.sqlite", influx=section)))
+    daemon.start()
+    assert daemon.link.wait_connected(10)
+    daemon.reader = Reader(tmp_path / "journal.sqlite")
+    yield daemon
+    daemon.reader.close()
+    daemon.stop()
+
+
+@pytest.fixture
+def node(mosquitto, host):
+    node = TestNode(mosquitto.port)
+    yield node
+    node.stop()
+
+
+def caught_up(host):
+    newest = host.reader.highest_frame_id()
+    return newest and host.reader.cursor("influx") == newest
+
+
+def points(influx):
+    return influx.query("SELECT count(client_load_n) FROM load")[0]["count"]
+
+
+def test_every_sample_is_one_line_with_the_forces_of_its_counts(host, node, influx):
+    rng = np.random.default_rng(1)
+    counts = {}
+    for seq in range(60):
+        counts[seq] = rng.integers(1000, 200_000, 8).astype("<i4")
+        node.play(1, first=seq, counts=counts[seq])
+    wait_until(lambda: node.upto == 59 and caught_up(host), "the sink to catch up")
+    rows = influx.query("SELECT * FROM load ORDER BY time")
+    forces = (np.concatenate([counts[seq].reshape(2, 4) for seq in range(60)]) - 1000) * 0.001
+    stored = np.array(
+        [
+            [row[f"{name}_n"] for name in ("left_head", "left_foot", "right_head", "right_foot")]
+            for row in rows
+        ]
+    )
+    assert stored == pytest.approx(forces, abs=6e-4)  # written in mN
+    assert [row["bar_load_n"] for row in rows] == pytest.approx(forces.sum(axis=1).tolist(), abs=6e-4)
+    loads = 60 * 9.80665 - forces.sum(axis=1)
+    assert [row["client_load_n"] for row in rows] == pytest.approx(loads.tolist(), abs=6e-4)
+    assert {(row["studio"], row["rig"]) for row in rows} == {("quiet-room", "room-1")}
+    assert all(row["client_load_u_n"] > 0 and row["validity"] in ("valid", "motion") for row in rows)
+
+
+def test_the_last_point_is_the_live_figure_of_that_sample(host, node, influx):
+    node.play(60, counts=np.tile([21_000, 31_000, 41_000, 51_000], 2))
+    shown = host.feed.snapshot("room-1")["figure"]
+    wait_until(lambda: node.upto == 59 and caught_up(host), "the sink to catch up")
+    row = influx.query("SELECT * FROM load ORDER BY time DESC LIMIT 1")[0]
+    assert row["client_load_n"] == pytest.approx(shown["client"]["value_n"], abs=6e-4)
+    assert 2 * row["client_load_u_n"] == pytest.approx(shown["client"]["u_n"], abs=0.5)
+    stamp = host.reader.frames_of(1, 7)[-1].row.utc_last_us
+    assert row["time"] == stamp
+
+
+def test_influxdb_down_for_some_seconds_loses_and_doubles_nothing(host, node, influx):
+    node.play(60)
+    influx.kill()
+    node.play(120, first=60)
+    wait_until(lambda: not host.ready()[0], "readiness to say so")
+    assert any("InfluxDB" in reason for reason in host.ready()[1])
+    influx.start()
+    node.play(20, first=180)
+    wait_until(lambda: node.upto == 199 and caught_up(host), "the sink to catch up", within_s=30)
+    assert points(influx) == 400
+    times = [row["time"] for row in influx.query("SELECT client_load_n FROM load")]
+    assert len(set(times)) == 400
+
+
+def test_a_write_done_again_changes_nothing(host, node, influx):
+    node.play(60)
+    wait_until(lambda: node.upto == 59 and caught_up(host), "the sink to catch up")
+    before = influx.query("SELECT * FROM load")
+    host.sink.stop()
+    again = host._make_sink(host.config.influx, host.journal.path)
+    lines = again._convert(host.reader.frames_after(0, 1000), host.reader)
+    again._writer.write(lines)
+    assert influx.query("SELECT * FROM load") == before
+
+
+def test_a_wrong_line_is_refused_with_the_servers_words(influx):
+    writer = InfluxWriter(influx.url, "-", influx.database, "")
+    with pytest.raises(SinkError, match="unable to parse"):
+        writer.write(b"load nothing")
+    writer.close()
+
+
+def test_a_server_that_is_not_there_is_named():
+    writer = InfluxWriter("http://127.0.0.1:9", "-", "b", "")
+    with pytest.raises(SinkError, match="is it running"):
+        writer.write(b"load x=1 1")
+    writer.close()
