@@ -24,7 +24,9 @@ SWING_RAD: Final = 5.0 * pi / 180.0  # a hanger pulled aside: the cell sees the 
 # One-sided: the cell reads low by f (1 - cos a), a even over the range. The mean is not taken off, for then
 # client load would err on the safe side less often; its root mean square is added instead (GUM F.2.4.5):
 # the integral of (1 - cos a)^2 over the range.
-SWING_RELATIVE: Final = sqrt(1.5 - 2.0 * sin(SWING_RAD) / SWING_RAD + sin(2.0 * SWING_RAD) / (4.0 * SWING_RAD))
+SWING_RELATIVE: Final = sqrt(
+    1.5 - 2.0 * sin(SWING_RAD) / SWING_RAD + sin(2.0 * SWING_RAD) / (4.0 * SWING_RAD)
+)
 
 Scale = Literal["capacity", "load", "capacity per root hour", "capacity per kelvin"]
 Shape = Literal["rectangular", "normal"]

@@ -151,7 +151,7 @@ def _read(
     if fault.any():
         names = {params.names[columns[j]]: CellFault(int(fault[i, j])) for i, j in np.argwhere(fault)}
         return Zeroing(None, *fault_reason(names))
-    block = (utc_us[inside] - span_us[0]) // round(BLOCK_S * 1e6)
+    block = (utc_us[inside] - span_us[0] - 1) // round(BLOCK_S * 1e6)
     medians = np.array([np.median(force_n[block == number], axis=0) for number in np.unique(block)])
     found.counts[columns] = np.median(counts[:, channels], axis=0)
     found.offset_n[columns] = np.median(force_n, axis=0)
