@@ -1,5 +1,6 @@
-"""Frames held until the host has stored them: which is sent next, which is sent again, which is let go when memory is
-short. No I/O and no clock: the caller passes milliseconds. Preallocated; every operation is bounded and short."""
+"""Frames held until the host has stored them: which is sent next, which is sent again, which is let go when
+memory is short. No I/O and no clock: the caller passes milliseconds. Preallocated; every operation is bounded
+and short."""
 
 from array import array
 
@@ -25,9 +26,9 @@ _REQUEUE_LIMIT = const(64)  # bounds the work between two samples
 class Backlog:
     """A pool of frame buffers with the state of each.
 
-    `slots` is a list of at least 2 bytearrays, each as long as the longest frame. A slot is named by its index; a
-    frame by its sequence. Counters: `dropped`, `dropped_samples` (let go before the broker had them: lost),
-    `let_go` (let go after the broker had taken them, before the host confirmed), `sent`, `resent`.
+    `slots` is a list of at least 2 bytearrays, each as long as the longest frame. A slot is named by its
+    index; a frame by its sequence. Counters: `dropped`, `dropped_samples` (let go before the broker had them:
+    lost), `let_go` (let go after the broker had taken them, before the host confirmed), `sent`, `resent`.
     """
 
     def __init__(self, slots):
@@ -97,8 +98,8 @@ class Backlog:
     # Sending
 
     def pick(self, now_ms):
-        """The slot to send next, now in flight, or -1: oldest first, but behind an old backlog every other one is the
-        newest, so that live figures never wait for history."""
+        """The slot to send next, now in flight, or -1: oldest first, but behind an old backlog every other
+        one is the newest, so that live figures never wait for history."""
         while True:
             slot = self._queue.first
             if slot < 0:
@@ -195,10 +196,11 @@ class Backlog:
     def requeue_due(self, now_ms):
         """Queue again what the broker took but the live host has not confirmed in time; answers how many.
 
-        `committed` only ever covers a run from the oldest frame, so the walk stops at the first frame that is not due:
-        a live frame sent ahead of the backlog is not due before the backlog has had its chance."""
+        `committed` only ever covers a run from the oldest frame, so the walk stops at the first frame that is
+        not due: a live frame sent ahead of the backlog is not due before the backlog has had its chance."""
         if not self.host_alive(now_ms):
             return 0
+        self.sweep(_REQUEUE_LIMIT)
         slot = self._order.first
         behind = -1
         queued = 0

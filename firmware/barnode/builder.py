@@ -5,7 +5,9 @@ from micropython import const
 from barnode.clock import TICKS_MASK, now_ms
 from barnode.frame import FrameWriter
 
-_GAP_US = const(655350)  # a longer spacing does not fit a frame, so it starts one: no time is ever rounded off
+_GAP_US = const(
+    655350
+)  # a longer spacing does not fit a frame, so it starts one: no time is ever rounded off
 
 
 class FrameBuilder:
@@ -40,6 +42,7 @@ class FrameBuilder:
             spacing = gap // 10
             self._rest_us = gap - spacing * 10
         writer.add(spacing, counts)
+        self._backlog.work()
         self._index_low += 1
         if self._index_low > 0xFFFF:
             self._index_low = 0

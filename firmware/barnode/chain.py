@@ -1,8 +1,10 @@
-"""A doubly linked list over preallocated arrays: every operation takes the same short time and allocates nothing."""
+"""A doubly linked list over preallocated arrays: every operation takes the same short time and allocates
+nothing."""
 
 
 class Chain:
-    """Members are small numbers; -1 is none. Chains may share their two arrays while a number is in one at a time."""
+    """Members are small numbers; -1 is none. Chains may share their two arrays while a number is in one at a
+    time."""
 
     def __init__(self, following, preceding):
         self.following = following

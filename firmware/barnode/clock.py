@@ -1,4 +1,5 @@
-"""Device time: the chip's wrapping microsecond counter extended to 64 bits. It knows nothing of the time of day."""
+"""Device time: the chip's wrapping microsecond counter extended to 64 bits. It knows nothing of the time of
+day."""
 
 import time
 
@@ -11,7 +12,7 @@ _LIMB = const(0xFFFFFF)
 
 def now_ms():
     """Milliseconds of the chip's counter, 0 to 2**30 - 1; compare with `since_ms`."""
-    return time.ticks_ms() & TICKS_MASK
+    return time.ticks_ms() & TICKS_MASK  # type: ignore[operator]
 
 
 def since_ms(now, then):
@@ -26,13 +27,14 @@ class Clock:
     """
 
     def __init__(self, ticks=None):
-        self._last = (time.ticks_us() if ticks is None else ticks) & TICKS_MASK
+        self._last = (time.ticks_us() if ticks is None else ticks) & TICKS_MASK  # type: ignore[operator]
         self.low = 0
         self.middle = 0
         self.high = 0
 
     def advance(self, ticks):
-        """Move to the instant of `ticks` (of time.ticks_us); an earlier instant leaves the time where it is."""
+        """Move to the instant of `ticks` (of time.ticks_us); an earlier instant leaves the time where it
+        is."""
         elapsed = (ticks - self._last) & TICKS_MASK
         if elapsed >= _BACKWARDS:
             return

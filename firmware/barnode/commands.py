@@ -1,4 +1,5 @@
-"""What the host may ask of the node: each command is checked, done or refused with a reason, and answered once."""
+"""What the host may ask of the node: each command is checked, done or refused with a reason, and answered
+once."""
 
 import asyncio
 import json
@@ -8,8 +9,9 @@ _WAITING = 4
 
 
 class Commands:
-    """`handlers` maps a command to a coroutine function of the request that returns the reply's further fields; a
-    ValueError in it is the reason of a refusal. `reply` takes (name, payload) as Client.publish does."""
+    """`handlers` maps a command to a coroutine function of the request that returns the reply's further
+    fields; a ValueError in it is the reason of a refusal. `reply` takes (name, payload) as Client.publish
+    does."""
 
     def __init__(self, handlers, reply):
         self._handlers = handlers
@@ -22,16 +24,18 @@ class Commands:
         """A message of the `command` topic; ValueError when it is not even a request."""
         request = json.loads(payload)
         if not isinstance(request, dict):
-            raise ValueError("an object with id and command expected, %s came" % type(request).__name__)
+            raise ValueError("an object with id and command expected, %r came" % (request,))  # noqa: TRY004 - one kind of refusal
         name = request.get("id")
         if not isinstance(name, str) or not 1 <= len(name) <= 36:
             raise ValueError("id: text of 1 to 36 characters expected, %r came" % (name,))
         if name in self._done:
             return  # delivered twice, done once
         if len(self._waiting) >= _WAITING:
-            self._answer(request, "at most %d commands may wait, this one is too many: send it again later" % _WAITING)
+            self._answer(
+                request, "at most %d commands may wait, this one is too many: send it again later" % _WAITING
+            )
             return
-        self._done = self._done[1 - _REMEMBERED :] + [name]
+        self._done = self._done[1 - _REMEMBERED :] + [name]  # noqa: RUF005 - MicroPython has no star here
         self._waiting.append(request)
         self._arrived.set()
 
@@ -48,7 +52,9 @@ class Commands:
         handler = self._handlers.get(command) if isinstance(command, str) else None
         if handler is None:
             known = ", ".join(sorted(self._handlers))
-            self._answer(request, "command: one of %s expected, %r came: correct the command" % (known, command))
+            self._answer(
+                request, "command: one of %s expected, %r came: correct the command" % (known, command)
+            )
             return
         try:
             fields = await handler(request)

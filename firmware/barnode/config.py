@@ -1,5 +1,5 @@
-"""The node's configuration, read and checked field by field. A mistake is named and its default stands in: a bad file
-never keeps a node from starting, it starts and says what is wrong."""
+"""The node's configuration, read and checked field by field. A mistake is named and its default stands in: a
+bad file never keeps a node from starting, it starts and says what is wrong."""
 
 import json
 
@@ -23,9 +23,13 @@ class Config:
         self.board = self._load_board(given.get("board", DEFAULT_BOARD))
         channels = len(self.board["data_pins"]) if self.board else 4
         self.channels = channels
-        self.rate_hz = self._take("rate_hz", self.board["rate_hz"] if self.board else 80, _whole(10, 1000), "10 to 1000 Hz expected")
+        self.rate_hz = self._take(
+            "rate_hz", self.board["rate_hz"] if self.board else 80, _whole(10, 1000), "10 to 1000 Hz expected"
+        )
         self.samples_per_frame = self._take("samples_per_frame", 10, _whole(1, 255), "1 to 255 expected")
-        self.backlog_frames = self._take("backlog_frames", 0, _whole(0, 32000), "0 (as memory allows) to 32000 expected")
+        self.backlog_frames = self._take(
+            "backlog_frames", 0, _whole(0, 32000), "0 (as memory allows) to 32000 expected"
+        )
         self.wifi = self._wifi(given.get("wifi"))
         self.broker = self._broker(given.get("broker"))
         self.cells = self._cells(given.get("cells"), channels)
@@ -57,7 +61,11 @@ class Config:
     def _wifi(self, given):
         if given is None:
             return {"ssid": None, "password": None}
-        if not isinstance(given, dict) or not _is_text(given.get("ssid"), 32) or not _is_text(given.get("password", ""), 64, 0):
+        if (
+            not isinstance(given, dict)
+            or not _is_text(given.get("ssid"), 32)
+            or not _is_text(given.get("password", ""), 64, 0)
+        ):
             self._refuse("wifi", "ssid (1 to 32 characters) and password expected", "something else")
             return {"ssid": None, "password": None}
         return {"ssid": given["ssid"], "password": given.get("password")}
@@ -88,11 +96,17 @@ class Config:
         cells = []
         if isinstance(given, list):
             for cell in given:
-                if isinstance(cell, dict) and is_name(cell.get("name")) and _is_positive(cell.get("capacity_n")):
+                if (
+                    isinstance(cell, dict)
+                    and is_name(cell.get("name"))
+                    and _is_positive(cell.get("capacity_n"))
+                ):
                     cells.append({"name": cell["name"], "capacity_n": cell["capacity_n"]})
         if len(cells) == channels and len({cell["name"] for cell in cells}) == channels:
             return cells
-        self._refuse("cells", "%d cells with different names and capacity_n above 0 expected" % channels, given)
+        self._refuse(
+            "cells", "%d cells with different names and capacity_n above 0 expected" % channels, given
+        )
         return self._cells(None, channels)
 
     def _calibration(self, given, channels):
@@ -100,18 +114,26 @@ class Config:
             return None
         cells = given.get("cells") if isinstance(given, dict) else None
         valid = isinstance(cells, list) and len(cells) == channels and _whole(1, 65535)(given.get("id"))
-        for cell in cells if valid else ():
+        for cell in (cells or ()) if valid else ():
             valid = valid and isinstance(cell, dict) and _whole(-0x800000, 0x7FFFFF)(cell.get("zero_count"))
             valid = valid and _is_number(cell.get("span_n_per_count")) and cell["span_n_per_count"] != 0
         if valid:
             return {"id": given["id"], "by": given.get("by"), "unix_s": given.get("unix_s"), "cells": cells}
-        self._refuse("calibration", "id 1 to 65535 and zero_count, span_n_per_count for each of %d cells expected" % channels, given)
+        self._refuse(
+            "calibration",
+            "id 1 to 65535 and zero_count, span_n_per_count for each of %d cells expected" % channels,
+            given,
+        )
         return None
 
     def _factory_zero(self, given, channels):
         if given is None:
             return [0] * channels
-        if isinstance(given, list) and len(given) == channels and all(_whole(-0x800000, 0x7FFFFF)(count) for count in given):
+        if (
+            isinstance(given, list)
+            and len(given) == channels
+            and all(_whole(-0x800000, 0x7FFFFF)(count) for count in given)
+        ):
             return given
         self._refuse("factory_zero", "%d counts expected" % channels, given)
         return [0] * channels
@@ -124,7 +146,9 @@ def load(path):
             given = json.load(file)
     except (OSError, ValueError) as error:
         config = Config({})
-        config.problems.insert(0, "%s: a JSON file expected, it could not be read (%s): write it again" % (path, error))
+        config.problems.insert(
+            0, "%s: a JSON file expected, it could not be read (%s): write it again" % (path, error)
+        )
         return config
     return Config(given)
 

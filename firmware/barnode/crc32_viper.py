@@ -20,7 +20,7 @@ _TABLE = _nibbles()
 
 
 @micropython.viper
-def _write(buf: ptr8, n: int, table: ptr32):
+def _write(buf: ptr8, n: int, table: ptr32):  # noqa: F821 - types of viper
     crc = -1
     i = 0
     while i < n:

@@ -1,4 +1,5 @@
-"""The sample frame of docs/protocol.md, written into a preallocated buffer. It knows bytes, not time nor delivery."""
+"""The sample frame of docs/protocol.md, written into a preallocated buffer. It knows bytes, not time nor
+delivery."""
 
 from micropython import const
 
@@ -28,8 +29,8 @@ def write_u32(buf, at, low, high):
 class FrameWriter:
     """Fills one buffer at a time, sample by sample, without allocation.
 
-    `samples` and `cells` are the shape the buffer is laid out for; `boot` is the u32 boot id. A frame closed early
-    is moved together. Flags, oldest held and the checksum are sealed in when it is sent, not here.
+    `samples` and `cells` are the shape the buffer is laid out for; `boot` is the u32 boot id. A frame closed
+    early is moved together. Flags, oldest held and the checksum are sealed in when it is sent, not here.
     """
 
     def __init__(self, samples, cells, boot, calibration=0):
@@ -103,7 +104,8 @@ class FrameWriter:
 
 
 def seal(buf, samples, cells, flags, oldest):
-    """Set what is known only when the frame is sent (flags, oldest held) and its checksum; answers its length."""
+    """Set what is known only when the frame is sent (flags, oldest held) and its checksum; answers its
+    length."""
     n = HEADER + samples * (2 + 4 * cells)
     buf[3] = flags
     write_u32(buf, 28, oldest & 0xFFFF, oldest >> 16)

@@ -1,4 +1,5 @@
-"""Keeps the client connected: network, fresh name look-up, connection, and again after a growing, bounded, jittered wait."""
+"""Keeps the client connected: network, fresh name look-up, connection, and again after a growing, bounded,
+jittered wait."""
 
 import asyncio
 import os
@@ -20,7 +21,8 @@ def jittered_ms(wait_ms, byte):
 
 
 class Link:
-    """`broker` has host, port and protocol ("auto", "5" or "3.1.1"); `births` is called at each connection."""
+    """`broker` has host, port and protocol ("auto", "5" or "3.1.1"); `births` is called at each
+    connection."""
 
     def __init__(self, broker, client, wifi, births):
         self._broker = broker
@@ -60,7 +62,9 @@ class Link:
             raise
         except BaseException as error:
             self._client.abandon()
-            if isinstance(error, MqttError) and not self._proven:  # some brokers answer an unknown level with silence
+            if (
+                isinstance(error, MqttError) and not self._proven
+            ):  # some brokers answer an unknown level with silence
                 self._level = 9 - self._level
             raise
         self._proven = True

@@ -1,8 +1,9 @@
-"""The node's MQTT client: QoS 1 with several frames in flight out of the backlog, MQTT 5 with a fall back to 3.1.1.
+"""The node's MQTT client: QoS 1 with several frames in flight out of the backlog, MQTT 5 with a fall back to
+3.1.1.
 
-Sessions are clean on purpose: what a command meant an hour ago must not happen when the node comes back. What was in
-flight is kept here, not at the broker, and is sent again with DUP and the same packet id on the next connection. Every
-wait is bounded. It does not connect sockets nor decide when to: see net and link.
+Sessions are clean on purpose: what a command meant an hour ago must not happen when the node comes back. What
+was in flight is kept here, not at the broker, and is sent again with DUP and the same packet id on the next
+connection. Every wait is bounded. It does not connect sockets nor decide when to: see net and link.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from barnode import mqtt_packet as packet
 from barnode.clock import now_ms, since_ms
 from barnode.frame import frame_length, seal
 from barnode.mqtt_packet import MqttError
+from barnode.net import CLOSED
 
 WINDOW = const(8)  # frames in flight: 1 s of samples at 8 frames a second, 1.7 KB
 KEEPALIVE_S = const(10)
@@ -35,11 +37,24 @@ class LevelRefused(MqttError):
 class Client:
     """One node's conversation with a broker, over as many connections as it takes.
 
-    `backlog` gives the frames, `cells` is their width, `root` the topic root with its slash, `will` the payload of
-    `state` if the node vanishes. `on_message(name, payload, retained)` is called with the topic behind the root.
+    `backlog` gives the frames, `cells` is their width, `root` the topic root with its slash, `will` the
+    payload of `state` if the node vanishes. `on_message(name, payload, retained)` is called with the topic
+    behind the root.
     """
 
-    def __init__(self, backlog, samples, cells, root, client_id, will, subscriptions, on_message, user=None, password=None):
+    def __init__(
+        self,
+        backlog,
+        samples,
+        cells,
+        root,
+        client_id,
+        will,
+        subscriptions,
+        on_message,
+        user=None,
+        password=None,
+    ):
         self._backlog = backlog
         self._cells = cells
         self._root = root
@@ -56,7 +71,7 @@ class Client:
         self._control = []  # [topic, payload, retain, in flight, sent before]; the first may be in flight
         self._subscribed = False
         self._began_ms = 0
-        self._stream = None
+        self._stream = CLOSED
         self._level = 5
         self._window = WINDOW
         self._wake = asyncio.Event()
@@ -93,7 +108,8 @@ class Client:
     # A connection
 
     async def connect(self, stream, level, births=()):
-        """Say CONNECT at `level` on a fresh stream and subscribe; MqttError or OSError when refused or silent.
+        """Say CONNECT at `level` on a fresh stream and subscribe; MqttError or OSError when refused or
+        silent.
 
         `births` are (name, payload) published first, retained."""
         self._stream = stream
@@ -104,21 +120,31 @@ class Client:
         self._broken.clear()
         self._write(
             packet.connect(
-                level, self._client_id, KEEPALIVE_S, self._root + "state", self._will, self._user, self._password
+                level,
+                self._client_id,
+                KEEPALIVE_S,
+                self._root + "state",
+                self._will,
+                self._user,
+                self._password,
             )
         )
         await stream.drain()
         try:
-            first, body = await asyncio.wait_for(self._read_packet(), CONNACK_MS / 1000)
+            answer: tuple = await asyncio.wait_for(self._read_packet(), CONNACK_MS / 1000)
         except asyncio.TimeoutError:
             raise MqttError("CONNACK expected within %d s, nothing came" % (CONNACK_MS // 1000)) from None
-        reason, maximum = packet.read_connack(level, first, body)
+        reason, maximum = packet.read_connack(level, *answer)
         if reason in _REFUSED_LEVEL:
             raise LevelRefused("MQTT level %d refused by the broker" % level)
         if reason:
             raise MqttError("connection refused with reason 0x%02x: check user and password" % reason)
         self._window = max(1, min(WINDOW, maximum - 1))  # one is kept for the control messages
-        self._write(packet.subscribe(level, _SUBSCRIBE_ID, [(self._root + name, qos) for name, qos in self._subscriptions]))
+        self._write(
+            packet.subscribe(
+                level, _SUBSCRIBE_ID, [(self._root + name, qos) for name, qos in self._subscriptions]
+            )
+        )
         born = [[self._root + name, payload, True, False, False] for name, payload in births]
         topics = [message[0] for message in born]
         self._control = born + [message for message in self._control if message[0] not in topics]
@@ -140,28 +166,33 @@ class Client:
 
     def close(self):
         """Say DISCONNECT, so that the will stays unsaid, and close at once."""
-        if self._stream is None:
-            return
         if self.connected and self._error is None:
-            try:
+            try:  # noqa: SIM105 - no contextlib on the chip
                 self._stream.write(packet.DISCONNECT_BYTES, 2)
             except OSError:
                 pass
         self.abandon()
 
+    def start_over(self):
+        """Close, and let go of every task that waits here: their event loop is gone."""
+        self.close()
+        self._wake = asyncio.Event()
+        self._broken = asyncio.Event()
+
     def abandon(self):
         """Close without a word: the broker will publish the will."""
         self.connected = False
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._stream.close()
+        self._stream = CLOSED
 
     async def _guard(self, work):
         try:
             await work()
         except Exception as error:
             if self._error is None:
-                self._error = error if isinstance(error, MqttError) else "%s: %s" % (type(error).__name__, error)
+                self._error = (
+                    error if isinstance(error, MqttError) else "%s: %s" % (type(error).__name__, error)
+                )
             self.connected = False
             self._broken.set()
 
@@ -170,7 +201,7 @@ class Client:
     def _write(self, data, n=-1):
         try:
             self._stream.write(data, len(data) if n < 0 else n)
-        except (OSError, AttributeError) as error:
+        except OSError as error:
             self._fail(error)
             return
         self._tx_ms = now_ms()
@@ -207,7 +238,9 @@ class Client:
         if not self._control or self._control[0][3]:
             return False
         message = self._control[0]
-        self._write(packet.publish(self._level, message[0], message[1], 1, message[2], _CONTROL_ID, message[4]))
+        self._write(
+            packet.publish(self._level, message[0], message[1], 1, message[2], _CONTROL_ID, message[4])
+        )
         message[3] = message[4] = True
         return True
 
@@ -251,7 +284,9 @@ class Client:
             if shift > 21:
                 raise MqttError("a length of 1 to 4 bytes expected, more came: the peer does not speak MQTT")
         if n > INCOMING_MAX:
-            raise MqttError("a packet of at most %d bytes expected, %d came (type %d)" % (INCOMING_MAX, n, first >> 4))
+            raise MqttError(
+                "a packet of at most %d bytes expected, %d came (type %d)" % (INCOMING_MAX, n, first >> 4)
+            )
         return await self._stream.read(n) if n else b""
 
     async def _receive(self):

@@ -1,4 +1,5 @@
-"""Bytes of MQTT 5 and 3.1.1 packets, the part a node needs. No socket and no state; levels are 5 and 4, as on the wire."""
+"""Bytes of MQTT 5 and 3.1.1 packets, the part a node needs. No socket and no state; levels are 5 and 4, as on
+the wire."""
 
 from micropython import const
 
@@ -14,8 +15,8 @@ NO_MATCHING_SUBSCRIBERS = const(0x10)
 
 # Bytes of the properties a CONNACK may carry; 0: a length of two bytes follows, -1: two of those
 _CONNACK_PROPERTIES = {
-    0x11: 4, 0x12: 0, 0x13: 2, 0x15: 0, 0x16: 0, 0x1A: 0, 0x1C: 0, 0x1F: 0, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1,
-    0x26: -1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1,
+    0x11: 4, 0x12: 0, 0x13: 2, 0x15: 0, 0x16: 0, 0x1A: 0, 0x1C: 0, 0x1F: 0, 0x21: 2, 0x22: 2, 0x24: 1,
+    0x25: 1, 0x26: -1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1,
 }  # fmt: skip
 
 

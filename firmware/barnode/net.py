@@ -1,4 +1,5 @@
-"""A TCP stream with bounded connecting, the same on the chip, the unix port and CPython. It knows no protocol."""
+"""A TCP stream with bounded connecting, the same on the chip, the unix port and CPython. It knows no
+protocol."""
 
 import asyncio
 import errno
@@ -14,7 +15,8 @@ CONNECT_MS = 5000
 
 
 class Stream:
-    """Reads and writes bytes; `write` copies what the socket does not take at once, so a buffer may be reused."""
+    """Reads and writes bytes; `write` copies what the socket does not take at once, so a buffer may be
+    reused."""
 
     def __init__(self, reader, writer):
         self._reader = reader
@@ -47,17 +49,39 @@ class Stream:
             pass
 
 
+class _Closed(Stream):
+    """The stream of whoever has none."""
+
+    def __init__(self):
+        pass
+
+    async def read(self, n):  # noqa: ARG002 - as Stream has it
+        raise OSError(errno.ENOTCONN)
+
+    def write(self, data, n):  # noqa: ARG002 - as Stream has it
+        raise OSError(errno.ENOTCONN)
+
+    async def drain(self):
+        raise OSError(errno.ENOTCONN)
+
+    def close(self):
+        pass
+
+
+CLOSED = _Closed()
+
+
 async def connect(host, port, resolve_ms=RESOLVE_MS, connect_ms=CONNECT_MS):
     """A Stream to host:port, the name looked up afresh; OSError within the two times when there is none."""
     if not _ON_MICROPYTHON:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), connect_ms / 1000)
-        return Stream(reader, writer)
+        pair: tuple = await asyncio.wait_for(asyncio.open_connection(host, port), connect_ms / 1000)
+        return Stream(*pair)
     info = await _resolve(host, port, resolve_ms)
     sock = socket.socket(info[0], socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         await _connect(sock, info[-1], connect_ms)
-        try:
+        try:  # noqa: SIM105 - no contextlib on the chip
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
         except OSError:
             pass  # a stack without it is slower, not wrong
@@ -87,14 +111,15 @@ async def _connect(sock, address, timeout_ms):
 
 
 async def _resolve(host, port, timeout_ms):
-    """The library's look-up blocks, for seconds when the network is down: a thread of its own keeps sampling going."""
+    """The library's look-up blocks, for seconds when the network is down: a thread of its own keeps sampling
+    going."""
     if all(c in "0123456789." for c in host):
         return socket.getaddrinfo(host, port)[0]
     try:
         import _thread
     except ImportError:
         return socket.getaddrinfo(host, port)[0]
-    answer = []
+    answer: list = []
 
     def look_up():
         try:

@@ -1,7 +1,8 @@
-"""The node put together: samples go into the backlog, the backlog to the broker, the host's word back; and a clean stop.
+"""The node put together: samples go into the backlog, the backlog to the broker, the host's word back; and a
+clean stop.
 
-On the unix port, interrupting it (SIGINT) is a clean stop too, but only through `main`: MicroPython raises the interrupt
-out of the event loop, past every coroutine.
+On the unix port, interrupting it (SIGINT) is a clean stop too, but only through `main`: MicroPython raises
+the interrupt out of the event loop, past every coroutine.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import time
 from micropython import const
 
 from barnode import boards, pool, reports
-from barnode.backlog import Backlog
+from barnode.backlog import SPARE_SLOTS, Backlog
 from barnode.builder import FrameBuilder
 from barnode.clock import Clock, now_ms, since_ms
 from barnode.commands import Commands
@@ -28,14 +29,18 @@ from barnode.wifi import Wifi
 CONFIG_PATH = "/config.json"
 WEIGHT_MS = const(250)
 HEALTH_MS = const(10000)
-COLLECT_MS = const(1000)  # garbage is collected when we choose, right after a sample, not in the middle of one
+COLLECT_MS = const(
+    1000
+)  # garbage is collected when we choose, right after a sample, not in the middle of one
+RESTART_MS = const(1000)  # before a task that failed is started again
 STOP_MS = const(1500)  # a clean stop waits this long for the host to confirm the last frames
 GOODBYE_MS = const(300)
 SUBSCRIPTIONS = (("committed", 1), ("command", 1), ("display", 0))
 
 
 class Node:
-    """One node for one boot. `given` is the configuration as a dict; `adc` None opens the board's own converter."""
+    """One node for one boot. `given` is the configuration as a dict; `adc` None opens the board's own
+    converter."""
 
     def __init__(self, given, adc=None):
         self.config = config = load(given["config_path"]) if "config_path" in given else Config(given)
@@ -50,11 +55,13 @@ class Node:
         self._cause = reports.reset_cause()
         self.health = reports.Health(self.boot, self.channels, self._cause)
         self.commands = Commands({"identify": self._identify, "reboot": self._reboot}, self._reply)
-        wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples)
-        self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted))
+        wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples) + SPARE_SLOTS
+        self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted), self.channels)
         calibration = config.calibration
         calibration_id = calibration["id"] if calibration else 0
-        self.builder = FrameBuilder(self.backlog, self.clock, self.boot, samples, self.channels, calibration_id)
+        self.builder = FrameBuilder(
+            self.backlog, self.clock, self.boot, samples, self.channels, calibration_id
+        )
         self.weight = Weight(self.channels, self.boot, calibration)
         board = config.board or {}
         self.light = Light(board.get("light_pin"), board.get("lights", 0))
@@ -64,6 +71,7 @@ class Node:
         self.display_ms = -1
         self.unreadable = 0
         self.reboot_wanted = False
+        self._ending = False
         self._stopping = asyncio.Event()
         for problem in self.problems:
             print("config: %s" % problem)
@@ -86,7 +94,7 @@ class Node:
         """A node that cannot read its converter stays on the network and says so."""
         try:
             if self.config.board is None:
-                raise ValueError("no board, no converter")
+                raise ValueError("no board, no converter")  # noqa: TRY301 - one way to say it
             return boards.open_adc(self.config.board)
         except Exception as error:
             self.problems.append("converter: cannot be opened (%s): check board and wiring" % error)
@@ -110,7 +118,9 @@ class Node:
             elif name == "display":
                 self.display = json.loads(payload)
                 self.display_ms = now_ms()
-            elif name == "command" and not retained:  # a kept command would come again at every connection
+            elif (
+                name == "command" and not retained and not self._ending
+            ):  # a kept command would come again at every connection
                 self.commands.take(payload)
         except Exception as error:
             self.unreadable += 1
@@ -130,33 +140,35 @@ class Node:
     def _reply(self, name, payload):
         self.client.publish(name, payload)
 
-    async def _identify(self, request):
+    async def _identify(self, _request):
         self._identifying = asyncio.create_task(self.light.identify())
         return {"node": self.config.node, "board": self.config.board["board"] if self.config.board else None}
 
-    async def _reboot(self, request):
+    async def _reboot(self, _request):
         self.reboot_wanted = True
         self._stopping.set()
-        return None
 
     # Work in the background
+
+    async def _keep(self, name, work):
+        """Run `work` for ever: what fails says so, and starts again."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                print("%s: %s: %s" % (name, type(error).__name__, error))
+            await asyncio.sleep_ms(RESTART_MS)
 
     async def _sample(self):
         from barnode.sampler import Sampler
 
-        while True:
-            try:
-                await Sampler(self.adc, self).run()
-            except Exception as error:
-                print("sampler: %s: %s" % (type(error).__name__, error))
-            await asyncio.sleep_ms(1000)
+        await Sampler(self.adc, self).run()
 
     async def _report(self):
         health_ms = collect_ms = now_ms()
         while True:
             await asyncio.sleep_ms(WEIGHT_MS)
-            report = self.weight.report(self.builder.taken() - 1)
-            self.client.publish_now("weight", json.dumps(report).encode())
+            self.client.publish_now("weight", self.weight.report(max(0, self.builder.taken() - 1)))
             self.backlog.sweep()
             now = now_ms()
             if since_ms(now, health_ms) >= HEALTH_MS:
@@ -164,7 +176,8 @@ class Node:
                 self.clock.advance(time.ticks_us())
                 health = self.health
                 self.client.publish_now(
-                    "health", health.report(self.clock, self.builder, self.backlog, self.link, self.wifi, self.adc)
+                    "health",
+                    health.report(self.clock, self.builder, self.backlog, self.link, self.wifi, self.adc),
                 )
             if since_ms(now, collect_ms) >= COLLECT_MS:
                 collect_ms = now
@@ -179,18 +192,19 @@ class Node:
         gc.collect()
 
     async def run(self, stop_event=None):
-        """Work until `stop_event`, a reboot command or cancellation; then stop cleanly and answer the counters."""
-        work = [self.commands.run(), self._report()]
+        """Work until `stop_event`, a reboot command or cancellation; then stop cleanly and answer the
+        counters."""
+        work = [("commands", self.commands.run), ("reports", self._report)]
         if self.adc is not None:
-            work.append(self._sample())
-        tasks = [asyncio.create_task(one) for one in work]
+            work.append(("sampler", self._sample))
+        tasks = [asyncio.create_task(self._keep(name, one)) for name, one in work]
         if self.config.broker["host"]:
-            self._link_task = asyncio.create_task(self.link.run())
+            self._link_task = asyncio.create_task(self._keep("link", self.link.run))
         else:
             print("no broker is configured: samples are not sent")
         if stop_event is not None:
             tasks.append(asyncio.create_task(self._stop_with(stop_event)))
-        try:
+        try:  # noqa: SIM105 - no contextlib on the chip
             await self._stopping.wait()
         except asyncio.CancelledError:  # how CPython tells of SIGINT
             pass
@@ -208,11 +222,12 @@ class Node:
         """Send what is left, wait a bounded time for the host's word, say `offline`; answers the counters.
 
         `interrupted` takes the old connection for broken off and makes one more."""
+        self._ending = True
         self.builder.flush()
+        if interrupted:
+            self.client.start_over()
         self.client.wake()
         try:
-            if interrupted:
-                self.client.close()
             if self.config.broker["host"] and not self.client.connected:
                 await asyncio.wait_for(self.link.connect(), GOODBYE_MS / 1000)
                 self._last_task = asyncio.create_task(self._serve_quietly())
@@ -255,12 +270,14 @@ class Node:
 
 
 async def run(config_dict, adc=None, stop_event=None):
-    """A node of that configuration, until `stop_event`; answers its counters. SIGINT on MicroPython needs `main`."""
+    """A node of that configuration, until `stop_event`; answers its counters. SIGINT on MicroPython needs
+    `main`."""
     return await Node(config_dict, adc).run(stop_event)
 
 
 def main(config_dict=None, adc=None, stop_event=None):
-    """Run a node to its clean stop, by SIGINT too; answers its counters. After a reboot command it resets the chip."""
+    """Run a node to its clean stop, by SIGINT too; answers its counters. After a reboot command it resets the
+    chip."""
     node = Node({"config_path": CONFIG_PATH} if config_dict is None else config_dict, adc)
     try:
         counters = asyncio.run(node.run(stop_event))

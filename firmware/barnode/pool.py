@@ -5,9 +5,9 @@ import sys
 
 BACKLOG_S = 60
 _WIDE = sys.maxsize > 0x7FFFFFFF  # the unix port: a word is 8 bytes, and so is every reference
-RESERVE = 56000 if _WIDE else 28000  # what running takes at its peak, with room for fragments
+RESERVE = 64000 if _WIDE else 30000  # what running takes at its peak, with room for fragments
 _BLOCK = 32 if _WIDE else 16
-_PER_SLOT = 76 if _WIDE else 44  # buffer object, list entry and the backlog's arrays
+_PER_SLOT = 78 if _WIDE else 46  # buffer object, list entry and the backlog's arrays
 
 
 def frames_that_fit(frame_bytes, free, wanted):
@@ -17,7 +17,8 @@ def frames_that_fit(frame_bytes, free, wanted):
 
 
 def allocate(frame_bytes, wanted):
-    """A list of buffers, each of `frame_bytes`: `wanted` or as many as fit. One by one, so that a split heap serves too."""
+    """A list of buffers, each of `frame_bytes`: `wanted` or as many as fit. One by one, so that a split heap
+    serves too."""
     gc.collect()
     free = gc.mem_free() if hasattr(gc, "mem_free") else 1 << 28
     slots = []

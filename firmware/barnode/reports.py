@@ -53,7 +53,7 @@ class Health:
         now_us = clock.us()
         samples = builder.taken()
         elapsed_ms = (now_us - self._last_us) // 1000
-        rate_hz = round((samples - self._last_samples) * 1000 / elapsed_ms, 2) if elapsed_ms else None
+        rate_hz = (samples - self._last_samples) * 1000 / elapsed_ms if elapsed_ms else None
         self._last_us = now_us
         self._last_samples = samples
         payload = {
@@ -71,7 +71,7 @@ class Health:
             "dropped": backlog.dropped,
             "dropped_samples": backlog.dropped_samples,
             "let_go": backlog.let_go,
-            "decimated": 0,
+            "decimated": backlog.decimated(),
             "reconnects": link.reconnects(),
             "not_ready": list(adc.not_ready) if adc else self._none,
             "desync": list(adc.desync) if adc else self._none,

@@ -1,5 +1,5 @@
-"""The node's own force figures a few times a second, for people and displays. Per sample it adds integers only; newtons
-appear in the report. The record is the frames, never this."""
+"""The node's own force figures a few times a second, for people and displays. Per sample it adds integers
+only; newtons appear in the report. The record is the frames, never this."""
 
 from array import array
 
@@ -13,9 +13,9 @@ _WEIGHT_BITS = const(10)  # resolution of a cell's share in the sum: 0.1 %
 class Weight:
     """Means per cell and least and greatest sum of an interval.
 
-    `calibration` is the record of the configuration or None; `boot` is the boot id. For the least and greatest sum,
-    counts are weighted by each cell's span against the largest one, in integers cut to a step of less than 0.1 N on a
-    200 kg cell, because a float costs memory on the chip for every sample.
+    `calibration` is the record of the configuration or None; `boot` is the boot id. For the least and
+    greatest sum, counts are weighted by each cell's span against the largest one, in integers cut to a step
+    of less than 0.1 N on a 200 kg cell, because a float costs memory on the chip for every sample.
     """
 
     def __init__(self, cells, boot, calibration=None):
@@ -65,33 +65,41 @@ class Weight:
         self._n += 1
 
     def report(self, index):
-        """The `weight` payload as a dict, and a new interval. `index` is the last sample's."""
+        """The `weight` payload, and a new interval. `index` is the last sample's."""
         n = self._n
         calibrated = self._calibration is not None
-        cells = [self._cell_n(cell) if calibrated and n and not self._faults[cell] else None for cell in range(self._cells)]
+        cells = [
+            self._cell_n(cell) if calibrated and n and not self._faults[cell] else None
+            for cell in range(self._cells)
+        ]
         whole = None not in cells
-        payload = {
-            "boot": self._boot,
-            "index": index,
-            "cells_n": cells,
-            "sum_n": round(sum(cells), 2) if whole else None,
-            "min_n": round(self._least * self._unit_n, 2) if whole else None,
-            "max_n": round(self._greatest * self._unit_n, 2) if whole else None,
-            "calibration": self._calibration["id"] if calibrated else None,
-            "validity": self._validity(calibrated, n, whole),
-        }
+        # by hand: the library would print 0.07 as 0.07000000000000001
+        payload = (
+            '{"boot":%d,"index":%d,"cells_n":[%s],"sum_n":%s,"min_n":%s,"max_n":%s,'
+            '"calibration":%s,"validity":"%s"}'
+            % (
+                self._boot,
+                index,
+                ",".join([_number(cell) for cell in cells]),
+                _number(sum(cells) if whole else None),
+                _number(self._least * self._unit_n if whole else None),
+                _number(self._greatest * self._unit_n if whole else None),
+                self._calibration["id"] if calibrated else "null",
+                self._validity(calibrated, n, whole),
+            )
+        )
         self._restart()
-        return payload
+        return payload.encode()
 
     def _cell_n(self, cell):
         above_zero = self._sums[cell] - self._n * self._zero[cell]
-        return round(above_zero / self._n * self._calibration["cells"][cell]["span_n_per_count"], 2)
+        return above_zero / self._n * self._calibration["cells"][cell]["span_n_per_count"]
 
     def _validity(self, calibrated, n, whole):
         if n == 0:
             return "stale"
         if not calibrated:
-            return "fault" if 1 in self._faults else "uncalibrated"
+            return "fault" if any(self._faults) else "uncalibrated"
         return "valid" if whole else "fault"
 
     def _restart(self):
@@ -99,3 +107,7 @@ class Weight:
         for cell in range(self._cells):
             self._sums[cell] = 0
             self._faults[cell] = 0
+
+
+def _number(newtons):
+    return "null" if newtons is None else "%.2f" % newtons

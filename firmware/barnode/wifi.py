@@ -1,4 +1,5 @@
-"""The Wi-Fi station, where there is one: power save off, joining bounded in time. On the unix port there may be none."""
+"""The Wi-Fi station, where there is one: power save off, joining bounded in time. On the unix port there may
+be none."""
 
 import asyncio
 
@@ -23,8 +24,10 @@ class Wifi:
             return
         self._wlan = network.WLAN(network.STA_IF)
         self._wlan.active(True)
-        try:
-            self._wlan.config(pm=getattr(network.WLAN, "PM_NONE", 0))  # power save delays packets by 100 ms and more
+        try:  # noqa: SIM105 - no contextlib on the chip
+            self._wlan.config(
+                pm=getattr(network.WLAN, "PM_NONE", 0)
+            )  # power save delays packets by 100 ms and more
         except (OSError, ValueError):
             pass
 
@@ -33,7 +36,7 @@ class Wifi:
         wlan = self._wlan
         if wlan is None or wlan.isconnected():
             return
-        try:
+        try:  # noqa: SIM105 - no contextlib on the chip
             wlan.disconnect()
         except OSError:
             pass
@@ -42,7 +45,10 @@ class Wifi:
             if wlan.isconnected():
                 return
             await asyncio.sleep_ms(100)
-        raise OSError("Wi-Fi %s not joined within %d s: check name, password and distance" % (self._ssid, JOIN_MS // 1000))
+        raise OSError(
+            "Wi-Fi %s not joined within %d s: check name, password and distance"
+            % (self._ssid, JOIN_MS // 1000)
+        )
 
     def rssi_dbm(self):
         """Received signal strength, or None."""

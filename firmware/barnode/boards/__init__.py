@@ -1,14 +1,24 @@
-"""Boards as data files: which pins, which converter. Reads and checks them; only the factory touches the hardware."""
+"""Boards as data files: which pins, which converter. Reads and checks them; only the factory touches the
+hardware."""
 
 import json
 
 # Pins of the classic ESP32 that a board must not use, and why
 _RESERVED = {
-    0: "it selects the boot mode", 1: "the console writes there", 2: "it selects the boot mode", 3: "the console reads there",
-    6: "the flash hangs on it", 7: "the flash hangs on it", 8: "the flash hangs on it", 9: "the flash hangs on it",
-    10: "the flash hangs on it", 11: "the flash hangs on it", 12: "it sets the flash voltage at boot",
-    16: "boards with extra memory use it", 17: "boards with extra memory use it",
-}  # fmt: skip
+    0: "it selects the boot mode",
+    1: "the console writes there",
+    2: "it selects the boot mode",
+    3: "the console reads there",
+    6: "the flash hangs on it",
+    7: "the flash hangs on it",
+    8: "the flash hangs on it",
+    9: "the flash hangs on it",
+    10: "the flash hangs on it",
+    11: "the flash hangs on it",
+    12: "it sets the flash voltage at boot",
+    16: "boards with extra memory use it",
+    17: "boards with extra memory use it",
+}
 _PINS = range(40)
 _NO_SUCH = (20, 24, 28, 29, 30, 31)
 _INPUT_ONLY = (34, 35, 36, 37, 38, 39)
@@ -23,23 +33,30 @@ def load(name, folder=None):
         with open(path) as file:
             board = json.load(file)
     except (OSError, ValueError) as error:
-        raise ValueError("board file %s expected, it could not be read (%s): check \"board\"" % (path, error)) from None
+        raise ValueError(
+            'board file %s expected, it could not be read (%s): check "board"' % (path, error)
+        ) from None
     check(board)
     return board
 
 
 def check(board):
-    """ValueError for the first mistake in a board: a missing field, a pin that cannot be, a pin used twice."""
+    """ValueError for the first mistake in a board: a missing field, a pin that cannot be, a pin used
+    twice."""
     for field in ("board", "adc", "rate_hz", "clock_pin", "data_pins"):
         if field not in board:
             raise ValueError("field %s expected in the board file, none came" % field)
+    if not isinstance(board["data_pins"], list):
+        raise ValueError("data_pins: a list of pins expected, %r came" % (board["data_pins"],))  # noqa: TRY004 - one kind of refusal
     if not 1 <= len(board["data_pins"]) <= 16:
         raise ValueError("1 to 16 data_pins expected, %d came" % len(board["data_pins"]))
-    used = {}
+    used: dict = {}
     for field, pin in pins(board):
         _check_pin(field, pin, field != "data_pins")
         if pin in used:
-            raise ValueError("pin %d is used twice, by %s and %s: give each its own" % (pin, used[pin], field))
+            raise ValueError(
+                "pin %d is used twice, by %s and %s: give each its own" % (pin, used[pin], field)
+            )
         used[pin] = field
 
 
