@@ -8,6 +8,7 @@ from micropython import const
 
 from barnode.chain import Chain
 from barnode.clock import since_ms
+from barnode.decimate import Decimation, level_of
 from barnode.frame import BACKLOG, LOST_BEFORE
 
 FREE = const(0)
@@ -20,6 +21,8 @@ REFUSED = const(5)  # the broker said that nobody is subscribed: as good as not 
 LIVE_MS = const(500)  # a frame sent for the first time within this of its last sample is live
 RESEND_AFTER_MS = const(5000)  # docs/protocol.md: not committed this long after the broker took it
 HOST_ALIVE_MS = const(5000)  # a host commits at 1 to 2 Hz: this long without is a host that is not there
+SPARE_SLOTS = const(4)  # room is made ahead when fewer are free, the one being filled included
+_ROOM_STEPS = const(200)  # bounds what making room at the last moment may take
 _REQUEUE_LIMIT = const(64)  # bounds the work between two samples
 
 
@@ -29,9 +32,10 @@ class Backlog:
     `slots` is a list of at least 2 bytearrays, each as long as the longest frame. A slot is named by its
     index; a frame by its sequence. Counters: `dropped`, `dropped_samples` (let go before the broker had them:
     lost), `let_go` (let go after the broker had taken them, before the host confirmed), `sent`, `resent`.
+    With `cells` given, frames are decimated before any is dropped; that needs `work` to be called often.
     """
 
-    def __init__(self, slots):
+    def __init__(self, slots, cells=0):
         n = len(slots)
         if n < 2:
             raise ValueError("at least 2 slots expected, %d came: free memory or make frames smaller" % n)
@@ -62,6 +66,8 @@ class Backlog:
         self._newest_turn = False
         self._lost = 0
         self._host_ms = -1
+        self._covers = array("H", [0] * n)  # samples taken that the frame stands for
+        self._decimation = Decimation(self, cells) if cells else None
 
     # Filling
 
@@ -85,10 +91,13 @@ class Backlog:
         self._at_ms[slot] = now_ms
         self._times_sent[slot] = 0
         self.state[slot] = QUEUED
+        self._covers[slot] = samples
         self._order.append(slot)
         self._queue.append(slot)
         self.newest = sequence
         self.held += 1
+        if self._decimation is not None:
+            self._decimation.pushed(slot)
 
     def give_back(self, slot):
         """Return a slot of `take_slot` unused."""
@@ -218,6 +227,46 @@ class Backlog:
         """Whether frames wait to be sent."""
         return self._queue.first >= 0
 
+    # Decimation
+
+    def work(self):
+        """A short step of making room before it is needed; to be called once a sample."""
+        if self._decimation is None or len(self.slots) - self.held > SPARE_SLOTS:
+            return
+        if not self.sweep(1) and self._taken.first < 0 and self._taken_live.first < 0:
+            self._decimation.work()
+
+    def decimated(self):
+        """How many frames of the full rate were merged into decimated ones."""
+        return self._decimation.decimated if self._decimation is not None else 0
+
+    def following(self, slot):
+        """The slot of the frame behind it, or -1."""
+        return self._order.following[slot]
+
+    def own_flags(self, slot):
+        """The frame's flags without those of the moment of sending."""
+        return self._flags[slot]
+
+    def is_undelivered(self, slot):
+        """Whether nobody can have the frame, never sent or once and refused: its samples may change."""
+        state = self.state[slot]
+        if self.sequence[slot] <= self.committed:
+            return False
+        return (state == QUEUED and self._times_sent[slot] == 0) or (
+            state == REFUSED and self._times_sent[slot] == 1
+        )
+
+    def replace(self, slot, merged, buf, samples, flags):
+        """Let the frame in `buf` stand for those in `slot` and `merged`; answers the buffer now free."""
+        old = self.slots[slot]
+        self.slots[slot] = buf
+        self.samples[slot] = samples
+        self._flags[slot] = flags
+        self._covers[slot] += self._covers[merged]
+        self._release(merged)
+        return old
+
     # Inside
 
     def _due(self, slot, now_ms):
@@ -234,14 +283,20 @@ class Backlog:
             self.let_go += 1
             self._release(slot)
             return
+        if self._decimation is not None:
+            for _ in range(_ROOM_STEPS):
+                if self._free.first >= 0 or not self._decimation.work():
+                    break
+            if self._free.first >= 0:
+                return
         slot = self._order.first
         behind = self._order.following[slot]
         if behind < 0:
             self._lost = LOST_BEFORE
         else:
             self._flags[behind] |= LOST_BEFORE
-        self.dropped += 1
-        self.dropped_samples += self.samples[slot]
+        self.dropped += 1 << level_of(self._flags[slot])
+        self.dropped_samples += self._covers[slot]
         self._release(slot)
 
     def _release(self, slot):
@@ -250,6 +305,8 @@ class Backlog:
             self._queue.remove(slot)
         elif state == TAKEN:
             (self._taken_live if self._live_lane[slot] else self._taken).remove(slot)
+        if self._decimation is not None:
+            self._decimation.released(slot, self._order.following[slot])
         self._order.remove(slot)
         self.state[slot] = FREE
         self._free.append(slot)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ashibar.core import timefit
 from ashibar.core.accounting import Accounting, BootAccount, BootRecord, FrameColumns
-from ashibar.core.frame import FLAG_BACKLOG, FLAG_DECIMATED, DecodedBatch, decode
+from ashibar.core.frame import FLAG_BACKLOG, FLAG_DECIMATED, DecodedBatch, decode, stands_for
 from ashibar.core.stamps import sample_utc_us
 from ashibar.core.track import NodeSamples
 from ashibar.io.journal import Batch, FrameRow, GapRow
@@ -219,7 +219,15 @@ class Boot:
 
     def _columns(self, frames: FrameArrays, utc_us: NDArray[np.int64]) -> FrameColumns:
         decimated = frames.flags & FLAG_DECIMATED != 0
-        return FrameColumns(frames.seq, frames.sample_index, frames.samples, decimated, utc_us[0], utc_us[1])
+        return FrameColumns(
+            frames.seq,
+            frames.sample_index,
+            frames.samples,
+            decimated,
+            utc_us[0],
+            utc_us[1],
+            stands_for(frames.flags) if decimated.any() else None,
+        )
 
     def _account(
         self, frames: FrameArrays, new: FrameArrays, utc_us: NDArray[np.int64], fit: timefit.TimeFit

@@ -11,11 +11,13 @@ SPACING_US = 12_500
 
 
 def columns(frames):
-    """Frames as (sequence, sample index, samples[, decimated])."""
+    """Frames as (sequence, sample index, samples[, sequences a decimated one stands for])."""
     rows = np.array([frame[:3] for frame in frames], np.int64).reshape(-1, 3)
     decimated = np.array([len(frame) > 3 for frame in frames], np.bool_)
     first_us = rows[:, 1] * SPACING_US
-    return FrameColumns(rows[:, 0], rows[:, 1], rows[:, 2], decimated, first_us, first_us + 9 * SPACING_US)
+    last_us = first_us + 9 * SPACING_US
+    stands_for = np.array([int(frame[3]) if len(frame) > 3 else 1 for frame in frames], np.int64)
+    return FrameColumns(rows[:, 0], rows[:, 1], rows[:, 2], decimated, first_us, last_us, stands_for)
 
 
 def account_of(*frames):
@@ -71,6 +73,34 @@ def test_samples_the_node_could_not_send_are_a_gap_between_frames_in_sequence():
     (gap,) = account.gaps()
     assert (gap.reason, gap.from_index, gap.to_index, gap.samples) == ("not_sent", 10, 24, 15)
     assert account.summary().taken == 35
+
+
+def test_the_sequences_a_decimated_frame_stands_for_are_neither_missing_nor_lost():
+    account = account_of((0, 0, 10), (1, 10, 10, 4), (5, 50, 10, 2), (7, 70, 10))
+    assert account.lost_below(7) == []
+    assert account.gaps() == []
+    summary = account.summary()
+    assert (summary.taken, summary.stored, summary.thinned, summary.lost) == (80, 40, 40, 0)
+    assert account.ledger.upto == 7
+
+
+def test_behind_a_decimated_frame_what_is_still_to_come_is_pending_until_it_comes():
+    account = account_of((0, 0, 10, 4), (6, 60, 10))
+    (gap,) = account.gaps()
+    assert (gap.reason, gap.from_seq, gap.to_seq) == ("pending", 4, 5)
+    kept = msgspec.json.decode(msgspec.json.encode(account.record()), type=BootRecord)
+    account = BootAccount("bar-1", 7, kept)
+    account.fold(columns([(4, 40, 10, 2)]))
+    assert account.gaps() == []
+    assert (account.summary().thinned, account.summary().stored) == (40, 30)
+
+
+def test_a_decimated_frame_that_comes_after_all_takes_its_sequences_off_the_record_of_losses():
+    account = account_of((0, 0, 10), (5, 50, 10))
+    account.lost_below(5)
+    account.fold(columns([(1, 10, 10, 4)]))
+    summary = account.summary()
+    assert (summary.lost, summary.thinned, summary.stored) == (0, 30, 30)
 
 
 def test_a_decimated_frame_accounts_for_the_indices_it_stands_for():

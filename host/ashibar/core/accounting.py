@@ -118,7 +118,10 @@ class BootRecord(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameColumns:
-    """K frames of one boot in order of arrival; times are of each frame's first and last sample, UTC."""
+    """K frames of one boot in order of arrival; times are of each frame's first and last sample, UTC.
+
+    `stands_for`: how many sequences from its own on each frame stands for; None: one each.
+    """
 
     seq: NDArray[np.int64]
     sample_index: NDArray[np.int64]
@@ -126,6 +129,12 @@ class FrameColumns:
     decimated: NDArray[np.bool_]
     first_utc_us: NDArray[np.int64]
     last_utc_us: NDArray[np.int64]
+    stands_for: NDArray[np.int64] | None = None
+
+    @property
+    def last_seq(self) -> NDArray[np.int64]:
+        """The last sequence each frame stands for."""
+        return self.seq if self.stands_for is None else self.seq + self.stands_for - 1
 
     def chosen(self, where: NDArray[np.integer] | NDArray[np.bool_]) -> FrameColumns:
         """Return the frames at `where`."""
@@ -136,6 +145,7 @@ class FrameColumns:
             decimated=self.decimated[where],
             first_utc_us=self.first_utc_us[where],
             last_utc_us=self.last_utc_us[where],
+            stands_for=None if self.stands_for is None else self.stands_for[where],
         )
 
 
@@ -156,6 +166,9 @@ class BootAccount:
         """Enter received frames; return bool[K], true where the frame is new and has to be stored."""
         late = self.ledger.late
         new = self.ledger.receive_many(frames.seq)
+        last_seq = frames.last_seq
+        for k in np.flatnonzero(last_seq > frames.seq).tolist():
+            self.ledger.cover(int(frames.seq[k]) + 1, int(last_seq[k]))
         record = self._record
         record.late_frames += self.ledger.late - late
         again = int(np.count_nonzero(~new))
@@ -231,15 +244,16 @@ class BootAccount:
         end = frames.sample_index + frames.samples
         self._record.samples += int(frames.samples.sum())
         self._record.frames += len(frames.seq)
-        adjoining = np.diff(frames.seq) == 1
+        last_seq = frames.last_seq
+        adjoining = frames.seq[1:] - last_seq[:-1] == 1
         jump = frames.sample_index[1:] - end[:-1]
         for k in np.flatnonzero(adjoining & (jump > 0)).tolist():
-            self._between(_edge(frames, k), _edge(frames, k + 1), int(frames.seq[k]))
+            self._between(_edge(frames, k), _edge(frames, k + 1), int(last_seq[k]))
         borders = np.flatnonzero(~adjoining)
         for k in [0, *(borders + 1).tolist()]:
             self._join_below(int(frames.seq[k]), _edge(frames, k))
         for k in [*borders.tolist(), len(frames.seq) - 1]:
-            self._join_above(int(frames.seq[k]), _edge(frames, k))
+            self._join_above(int(last_seq[k]), _edge(frames, k))
         if len(self._record.edges) > 4 * (len(self.ledger.stored) + 16):
             self._prune()
 

@@ -30,6 +30,7 @@ FLAG_BACKLOG: Final = 1
 FLAG_LOST_BEFORE: Final = 2
 FLAG_OVERLOAD: Final = 4
 FLAG_DECIMATED: Final = 8
+_LEVEL_SHIFT: Final = 4
 
 _HEADER: Final = struct.Struct("<2sBBIIQIHBBI")
 _CRC: Final = struct.Struct("<I")
@@ -116,6 +117,11 @@ class Frame:
     def decimated(self) -> bool:
         """Samples are pairs of least and greatest; the frame stands for all indices up to the next one's."""
         return bool(self.flags & FLAG_DECIMATED)
+
+    @property
+    def stands_for(self) -> int:
+        """How many sequences from its own on the frame stands for: one, unless it is decimated."""
+        return int(stands_for(np.array([self.flags]))[0])
 
     @property
     def sample_device_us(self) -> NDArray[np.int64]:
@@ -213,6 +219,12 @@ class DecodedBatch:
 def frame_length(samples: int, cells: int) -> int:
     """Return the bytes of a frame of S samples of N cells."""
     return _HEADER.size + 2 * samples + 4 * samples * cells + _CRC.size
+
+
+def stands_for(flags: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return how many sequences frames with these flags stand for, int64 of the same shape."""
+    flags = flags.astype(np.int64)
+    return np.where(flags & FLAG_DECIMATED != 0, 1 << (flags >> _LEVEL_SHIFT), 1)
 
 
 def decode(payload: bytes) -> Frame:

@@ -144,6 +144,12 @@ class Ledger:
                 self._receive_run(int(wide[start]), int(wide[stop - 1]), new[start:stop])
         return new
 
+    def cover(self, first: int, last: int) -> None:
+        """Enter sequences that a stored decimated frame stands for: they will not come by themselves."""
+        for seq in range(first, last + 1):
+            self.lost.discard(seq)
+        self.stored.add(first, last)
+
     def _receive_run(self, first: int, last: int, new: NDArray[np.bool_]) -> None:
         if first > self.highest and first > self.lost.last:
             self.stored.add(first, last)
