@@ -23,53 +23,58 @@ def spread(
     quarter-second means of the window. `utc_us` ascends; samples needed from before `start` are those of the
     window and a quarter of a second more.
     """
-    mean_n = trailing_mean(utc_us, load_n, RECENT_US)
-    high, low = trailing_extremes(utc_us, load_n, RECENT_US, start)
-    high_mean, low_mean = trailing_extremes(utc_us, mean_n, window_us, start)
-    change: NDArray[np.float64] = np.fmax(high, high_mean) - np.fmin(low, low_mean)
-    return np.nan_to_num(change, copy=False, nan=0.0)
+    near = _first(utc_us, RECENT_US)
+    mean_n = _mean(load_n, near)
+    high, low = _extremes(load_n, near, start)
+    high_mean, low_mean = _extremes(mean_n, _first(utc_us, window_us), start)
+    change: NDArray[np.float64] = np.maximum(high, high_mean) - np.minimum(low, low_mean)
+    change[np.isneginf(change)] = 0.0  # nothing known at all
+    return change
 
 
-def trailing_mean(
-    utc_us: NDArray[np.int64], value: NDArray[np.float64], window_us: int
-) -> NDArray[np.float64]:
-    """Return the mean of the known values of (t - window_us, t] at each sample, nan where none is known."""
+def _first(utc_us: NDArray[np.int64], window_us: int) -> NDArray[np.intp]:
+    """Return the first sample of the window (t - window_us, t] of each."""
+    return np.searchsorted(utc_us, utc_us - window_us, side="right")
+
+
+def _mean(value: NDArray[np.float64], first: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the mean of the known values from `first` to each sample, nan where none is known."""
     known = ~np.isnan(value)
     total = np.concatenate([[0.0], np.cumsum(np.where(known, value, 0.0))])
     number = np.concatenate([[0], np.cumsum(known)])
-    first = np.searchsorted(utc_us, utc_us - window_us, side="right")
     size = number[1:] - number[first]
     mean: NDArray[np.float64] = np.full(len(value), np.nan)
     np.divide(total[1:] - total[first], size, out=mean, where=size > 0)
     return mean
 
 
-def trailing_extremes(
-    utc_us: NDArray[np.int64], value: NDArray[np.float64], window_us: int, start: int = 0
+def _extremes(
+    value: NDArray[np.float64], first: NDArray[np.intp], start: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return greatest and least known `value` of (t - window_us, t] for each sample from `start` on.
+    """Return greatest and least known value from `first` to each sample from `start` on, both [S - start].
 
-    Both are [S - start]. A window without known values has nan. A table of the extremes of 1, 2, 4 ...
-    samples answers every window, of however many samples, in two look-ups.
+    -inf and inf where none is known. A table of the extremes of 1, 2, 4 ... samples answers every window, of
+    however many samples, in two look-ups.
     """
-    count = len(value)
-    first = np.searchsorted(utc_us, utc_us[start:] - window_us, side="right")
-    length = np.arange(start + 1, count + 1) - first
-    level = np.frexp(length)[1] - 1  # greatest power of two that fits
-    high, low = _tables(value, int(level.max(initial=0)))
-    last = np.arange(start + 1, count + 1) - (1 << level.astype(np.int64))
-    greatest: NDArray[np.float64] = np.fmax(high[level, first], high[level, last])
-    least: NDArray[np.float64] = np.fmin(low[level, first], low[level, last])
+    last, count = np.arange(start, len(value)), len(value)
+    from_first = first[start:]
+    level = np.frexp(last - from_first + 1)[1].astype(np.intp) - 1  # greatest power of two that fits
+    one = level * count + from_first
+    two = level * count + last + 1 - (1 << level)
+    unknown, levels = np.isnan(value), int(level.max(initial=0))
+    high = _table(np.where(unknown, -np.inf, value), levels, np.maximum)
+    low = _table(np.where(unknown, np.inf, value), levels, np.minimum)
+    greatest: NDArray[np.float64] = np.maximum(high.take(one), high.take(two))
+    least: NDArray[np.float64] = np.minimum(low.take(one), low.take(two))
     return greatest, least
 
 
-def _tables(value: NDArray[np.float64], levels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    high = np.empty((levels + 1, len(value)))
-    low = np.empty_like(high)
-    high[0] = low[0] = value
+def _table(value: NDArray[np.float64], levels: int, pick: np.ufunc) -> NDArray[np.float64]:
+    """Return `pick` over 1, 2, 4 ... values from each on, [levels + 1, S]."""
+    table = np.empty((levels + 1, len(value)))
+    table[0] = value
     for level in range(1, levels + 1):
         step = 1 << (level - 1)
-        for table, pick in ((high, np.fmax), (low, np.fmin)):
-            table[level] = table[level - 1]
-            pick(table[level - 1, :-step], table[level - 1, step:], out=table[level, :-step])
-    return high, low
+        pick(table[level - 1, :-step], table[level - 1, step:], out=table[level, :-step])
+        table[level, -step:] = table[level - 1, -step:]
+    return table

@@ -41,6 +41,8 @@ def find(
     for column in force_n.T:  # far quicker than any(axis=1) over a few columns
         jump |= np.abs(column[2:-2] - column[1:-3]) > SPIKE_N - AGREE_N
     suspect = np.flatnonzero(jump) + LAG
+    if not suspect.size:
+        return None
     found = _judge(force_n, utc_us, whole, suspect)
     if judged is not None:
         found &= judged
