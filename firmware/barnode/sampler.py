@@ -1,4 +1,4 @@
-"""Keeps the beat: waits for the converter, stamps each sample when it is read, and hands it on. Knows no chip, no frame."""
+"""Keeps the beat: waits for the converter, stamps each sample as it is read, hands it on. Knows no frame."""
 
 import array
 import asyncio
@@ -8,13 +8,13 @@ SILENT_AFTER_PERIODS_X2 = 5  # 2.5 periods: HX711 boards are up to 1.6 times slo
 
 
 class Sampler:
-    """`adc`: see barnode.adc. `sink.take(stamp, counts)`: ticks of time.ticks_us, array('i') that is used again.
+    """`adc`: see barnode.adc. `sink.take(stamp, counts)`: ticks of time.ticks_us, array('i') used again.
 
-    A converter that falls silent still gives a sample each nominal period, of codes, so that the record shows it.
-    No allocation per sample.
+    A converter that falls silent still gives a sample each nominal period, of codes, so that the record shows
+    it. No allocation per sample.
     """
 
-    def __init__(self, adc, sink, clock=None):
+    def __init__(self, adc, sink, clock=None):  # noqa: ARG002 - ticks are all it needs
         self._adc = adc
         self._sink = sink
         self._counts = array.array("i", [0] * adc.channels)

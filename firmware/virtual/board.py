@@ -1,4 +1,5 @@
-"""The virtual board: which converter hangs on which pin, the radio, the stored settings; what the chip's modules act on.
+"""The virtual board: which converter hangs on which pin, the radio, the stored settings; what the chip's
+modules act on.
 
 There is one board a process (`board.current`), put there by `install`. It knows nothing of the firmware.
 """
@@ -45,7 +46,7 @@ PINS = (
 )
 
 
-class Reset(SystemExit):  # noqa: N818 - an exit, not an error: no `except Exception` of the firmware may swallow it
+class Reset(SystemExit):  # an exit, not an error: no `except Exception` of the firmware may swallow it
     """The chip restarts; `cause` is what machine.reset_cause() says at the next boot."""
 
     def __init__(self, cause):
@@ -75,7 +76,7 @@ class Board:
     def wire(self, sck, dout, chip):
         """Put a converter on two pins; several may share the clock pin."""
         self.chips.append(chip)
-        self._clocked[sck] = self._clocked.get(sck, ()) + (chip,)
+        self._clocked.setdefault(sck, []).append(chip)
         self._data[dout] = chip
 
     def clocked(self, pin):
@@ -114,7 +115,8 @@ class Board:
         return self._levels[pin]
 
     def drive(self, pin, level):
-        """Set a pin that is not a converter's, from inside or (a button) from outside; calls its interrupt handlers."""
+        """Set a pin that is not a converter's, from inside or (a button) from outside; calls its interrupt
+        handlers."""
         before = self._levels[pin]
         self._levels[pin] = 1 if level else 0
         for trigger, handler, owner in self._listeners.get(pin, ()):
@@ -122,7 +124,7 @@ class Board:
                 handler(owner)
 
     def listen(self, pin, trigger, handler, owner):
-        self._listeners[pin] = self._listeners.get(pin, ()) + ((trigger, handler, owner),)
+        self._listeners.setdefault(pin, []).append((trigger, handler, owner))
 
 
 def install(board):
@@ -150,7 +152,8 @@ def _chip(cell, entry, trace, faults, seed):
 
 
 def build(config, epoch_unix_us, manual=False):
-    """A board from the `board` part of a run configuration; its trace starts at `start_unix_s` or, with "now", at once."""
+    """A board from the `board` part of a run configuration; its trace starts at `start_unix_s` or, with
+    "now", at once."""
     clock = BoardClock(manual, config.get("ticks_start", 0))
     faults = Faults(parse(config.get("faults", ())))
     source = config.get("trace")

@@ -1,7 +1,8 @@
 """The virtual board's one clock: microseconds since power-on, real or moved by hand.
 
-Between `disable_irq` and `enable_irq` a chip is not preempted, so there the clock leaves the host's scheduling and moves
-one microsecond for each operation on a pin; outside it follows the real time again. It never runs backwards.
+Between `disable_irq` and `enable_irq` a chip is not preempted, so there the clock leaves the host's
+scheduling and moves one microsecond for each operation on a pin; outside it follows the real time again. It
+never runs backwards.
 """
 
 import time
@@ -18,7 +19,8 @@ PIN_OPERATION_US = 1  # roughly what `Pin.value` costs on an ESP32 at 240 MHz
 
 
 class BoardClock:
-    """`manual=True`: the time moves only by `advance` and by operations on pins. `ticks_start` moves the wrap of ticks_us."""
+    """`manual=True`: the time moves only by `advance` and by operations on pins. `ticks_start` moves the wrap
+    of ticks_us."""
 
     def __init__(self, manual=False, ticks_start=0):
         self.manual = manual

@@ -1,9 +1,11 @@
-"""The schedule of what goes wrong on the virtual board, and when; the board and its converters ask, nothing here acts.
+"""The schedule of what goes wrong on the virtual board, and when; the board and its converters ask, nothing
+here acts.
 
-Kinds: wire_off, stuck_low, stuck_high (the data line), frozen, spike, saturated, slow_chip (the converter), clock_stretched
-(the shared clock line, whatever cell is named).
+Kinds: wire_off, stuck_low, stuck_high (the data line), frozen, spike, saturated, slow_chip (the converter),
+clock_stretched (the shared clock line, whatever cell is named).
 """
 
+DEFAULTS = {"spike": 500, "saturated": 1, "slow_chip": 1.25, "clock_stretched": 80}
 KINDS = (
     "wire_off",
     "stuck_low",
@@ -19,10 +21,9 @@ KINDS = (
 class Fault:
     """One fault of one cell, from `start_us` to `end_us` of board time; `amount` in the unit of its kind.
 
-    spike: newtons; saturated: its sign; slow_chip: factor of the period; clock_stretched: microseconds of clock high.
+    spike: newtons; saturated: its sign; slow_chip: factor of the period; clock_stretched: microseconds of
+    clock high.
     """
-
-    DEFAULTS = {"spike": 500, "saturated": 1, "slow_chip": 1.25, "clock_stretched": 80}
 
     def __init__(self, kind, cell, start_us, end_us, amount):
         if kind not in KINDS:
@@ -31,11 +32,12 @@ class Fault:
         self.cell = cell
         self.start_us = start_us
         self.end_us = end_us
-        self.amount = self.DEFAULTS.get(kind, 0) if amount is None else amount
+        self.amount = DEFAULTS.get(kind, 0) if amount is None else amount
 
 
 def parse(entries):
-    """Faults from the entries of a faults file: at_s, for_s, cell, fault, and amount where the default does not suit."""
+    """Faults from the entries of a faults file: at_s, for_s, cell, fault, and amount where the default does
+    not suit."""
     faults = []
     for entry in entries:
         start = int(entry["at_s"] * 1000000)

@@ -1,14 +1,17 @@
-"""The force on each cell over time, read from a file by seek so that it takes no heap; computes averages, knows no chip.
+"""The force on each cell over time, read from a file by seek so that it takes no heap; computes averages,
+knows no chip.
 
-The file holds, for evenly spaced instants, the integral of each cell's force since the start in millinewton microseconds,
-as int64, instant-major: an average over any span is then two reads. The host prepares it (ashibar.node.virtual_rig).
+The file holds, for evenly spaced instants, the integral of each cell's force since the start in millinewton
+microseconds, as int64, instant-major: an average over any span is then two reads. The host prepares it
+(ashibar.node.virtual_rig).
 """
 
 import array
 
 
 class BoardTrace:
-    """`first_mn`, `last_mn`: force per cell held before the start and after the end. `start_us`: board time of the start."""
+    """`first_mn`, `last_mn`: force per cell held before the start and after the end. `start_us`: board time
+    of the start."""
 
     def __init__(self, file, cells, spacing_us, rows, first_mn, last_mn, start_us=0, loop=False):
         self._stream = open(file, "rb")  # noqa: SIM115 - open as long as the board lives
@@ -54,7 +57,8 @@ class BoardTrace:
 
 
 class ConstantForce:
-    """The trace of a board without a file: the same force on each cell for ever. `forces_mn` may be changed at any time."""
+    """The trace of a board without a file: the same force on each cell for ever. `forces_mn` may be changed
+    at any time."""
 
     def __init__(self, forces_mn):
         self.forces_mn = array.array("i", forces_mn)

@@ -19,20 +19,23 @@ signalled = array.array("i", [0])  # the number of the signal that asked for an 
 _kept = []  # what the C library points to must not be collected
 
 
-def _note(number, frame=None):
+def _note(number, _frame=None):
     signalled[0] = number
 
 
 def catch_signals():
-    """SIGINT and SIGTERM ask for a clean stop. MicroPython has no module for signals, but calls the C library."""
+    """SIGINT and SIGTERM ask for a clean stop."""
     try:
         import signal
-
-        signal.signal(signal.SIGINT, _note)
-        signal.signal(signal.SIGTERM, _note)
-        return
     except ImportError:
-        pass
+        _catch_with_c_library()
+        return
+    signal.signal(signal.SIGINT, _note)
+    signal.signal(signal.SIGTERM, _note)
+
+
+def _catch_with_c_library():
+    """MicroPython has no module for signals. Without this SIGINT interrupts and SIGTERM kills."""
     try:
         import ffi
 
@@ -41,16 +44,16 @@ def catch_signals():
             library = ffi.open("libc.so.6")
         except OSError:
             library = ffi.open("libSystem.dylib")
-        install = library.func("p", "signal", "iC")
-        install(2, callback)
-        install(15, callback)
-        _kept.append(callback)
     except (ImportError, OSError):
-        pass  # then SIGINT interrupts, SIGTERM kills, and the input still stops it cleanly
+        return
+    install = library.func("p", "signal", "iC")
+    install(2, callback)
+    install(15, callback)
+    _kept.append(callback)
 
 
 def obey(line):
-    """Do what one line asks; answers whether it asks for the end. ValueError for a line that cannot be read."""
+    """Do what one line asks; answers whether that is the end. ValueError if the line cannot be read."""
     request = json.loads(line)
     what = request.get("do")
     here = board.current
@@ -68,27 +71,33 @@ def obey(line):
     return False
 
 
+def _input():
+    """Standard input without a buffer, so that polling it tells the truth."""
+    if sys.implementation.name == "micropython":
+        return sys.stdin.buffer
+    return open(0, "rb", buffering=0, closefd=False)
+
+
+def _asked_to_stop(stream, tell):
+    line = stream.readline()
+    if not line:
+        return True
+    try:
+        return obey(line)
+    except (ValueError, KeyError, TypeError) as error:
+        tell({"event": "refused", "reason": str(error)})
+        return False
+
+
 async def watch(stop, listen, tell):
     """Set `stop` when a signal or the input asks for it; `tell` reports what could not be obeyed."""
+    stream = _input() if listen else None
     poller = select.poll()
-    stream = None
     if listen:
-        stream = (
-            sys.stdin.buffer
-            if sys.implementation.name == "micropython"
-            else open(0, "rb", buffering=0, closefd=False)
-        )
-        poller.register(sys.stdin if sys.implementation.name == "micropython" else 0, select.POLLIN)
+        poller.register(stream, select.POLLIN)
     while not signalled[0]:
-        if stream is not None and poller.poll(0):
-            line = stream.readline()
-            if not line:
-                break
-            try:
-                if obey(line):
-                    break
-            except (ValueError, KeyError, TypeError) as error:
-                tell({"event": "refused", "reason": str(error)})
-            continue
-        await asyncio.sleep_ms(POLL_MS)
+        if stream is None or not poller.poll(0):
+            await asyncio.sleep_ms(POLL_MS)
+        elif _asked_to_stop(stream, tell):
+            break
     stop.set()

@@ -1,4 +1,5 @@
-"""Gives CPython the few things of MicroPython that the firmware and the virtual board use; nothing of the chip itself."""
+"""Gives CPython the few things of MicroPython that the firmware and the virtual board use; nothing of the
+chip itself."""
 
 import asyncio
 import sys
@@ -10,8 +11,8 @@ import types
 def _micropython():
     module = types.ModuleType("micropython")
     module.const = lambda value: value
-    module.opt_level = lambda level=None: 0
-    module.mem_info = lambda verbose=None: None
+    module.opt_level = lambda _level=None: 0
+    module.mem_info = lambda _verbose=None: None
     module.schedule = lambda function, argument: function(argument)
     return module
 
@@ -37,7 +38,8 @@ def install():
 
 
 def install_time(path):
-    """Once the board's clock can be imported: the ticks of the module at `path` in the interpreter's own `time`."""
+    """Once the board's clock can be imported: the ticks of the module at `path` in the interpreter's own
+    `time`."""
     module = types.ModuleType("chip_time")
     with open(path) as source:
         exec(compile(source.read(), path, "exec"), module.__dict__)

@@ -1,9 +1,10 @@
 """An HX711 true to its datasheet at the pins: it knows clock edges and levels; nothing of who reads it.
 
-Conversions run on the chip's own oscillator and are worked out when a pin is looked at. All arithmetic is integer and
-allocates nothing on a port with 63-bit integers, so the heap of the firmware under test shows only the firmware.
-What the datasheet leaves open is chosen to be hard on the reader: a word replaced in mid-read passes the check after bit
-24 (`tear="continue"`), clock pulses beyond the 27th leave the chip on another gain.
+Conversions run on the chip's own oscillator and are worked out when a pin is looked at. All arithmetic is
+integer and allocates nothing on a port with 63-bit integers, so the heap of the firmware under test shows
+only the firmware. What the datasheet leaves open is chosen to be hard on the reader: a word replaced in
+mid-read passes the check after bit 24 (`tear="continue"`), clock pulses beyond the 27th leave the chip on
+another gain.
 """
 
 POWER_DOWN_US = 60  # clock high for longer than this powers the chip down
@@ -17,10 +18,23 @@ A128, B32, A64 = 25, 26, 27  # pulses that select channel and gain of the next c
 
 
 class HX711Model:
-    """One converter. `count_per_n_q10`: counts per newton at gain 128, times 1024. Times are board microseconds."""
+    """One converter. `count_per_n_q10`: counts per newton at gain 128 times 1024; times in board us."""
 
-    def __init__(self, cell, trace, faults, period_us=12500, phase_us=0, zero_count=0, count_per_n_q10=0, noise_count=46,
-                 drift_count_per_h=0, seed=1, tear="continue", settling_visible=False):  # fmt: skip
+    def __init__(
+        self,
+        cell,
+        trace,
+        faults,
+        period_us=12500,
+        phase_us=0,
+        zero_count=0,
+        count_per_n_q10=0,
+        noise_count=46,
+        drift_count_per_h=0,
+        seed=1,
+        tear="continue",
+        settling_visible=False,
+    ):
         self.cell = cell
         self._trace = trace
         self._faults = faults
@@ -36,6 +50,7 @@ class HX711Model:
         self.conversions = 0
         self.torn = 0
         self._word = 0
+        self.truth = self.truth_before = 0  # what an ideal converter read in the last two conversions
         self._spiked = None
         self._clock_high = False
         self._high_since = 0
@@ -44,7 +59,8 @@ class HX711Model:
     def _power_up(self, now):
         self.down = False
         self._gain = A128
-        self._pulses = CONSUMED
+        self._pulses = 0
+        self._has_word = False
         self._settling = SETTLING_CONVERSIONS
         self._next = now + self.period_us
 
@@ -67,7 +83,7 @@ class HX711Model:
         """Level of the data line, 0 or 1."""
         self.advance(now)
         pulses = self._pulses
-        if self.down or pulses >= CONSUMED:
+        if self.down or not self._has_word or pulses >= CONSUMED:
             return 1
         if pulses:
             return self._word >> (24 - pulses) & 1
@@ -93,22 +109,26 @@ class HX711Model:
     def _convert(self, now):
         self.conversions += 1
         self._set_gain()
+        self.truth_before = self.truth
+        self.truth = self.true_count(now - self.period_us, now)
         word = self._measure(now)
         slow = self._faults.find("slow_chip", self.cell, now)
         self.period_us = int(self.nominal_period_us * slow.amount) if slow else self.nominal_period_us
         if self._settling:
             self._settling -= 1
             if self._settling and not self._settling_visible:
-                self._pulses = CONSUMED
+                self._has_word = False
+                self._pulses = 0
                 return
             word = word * (SETTLING_CONVERSIONS - self._settling) // SETTLING_CONVERSIONS
-        if 0 < self._pulses < CONSUMED:
+        if self._has_word and 0 < self._pulses < CONSUMED:
             self.torn += 1
             if self._restart_on_tear:
                 self._pulses = 0
         else:
             self._pulses = 0
         self._word = word & 0xFFFFFF
+        self._has_word = True
 
     def _set_gain(self):
         gain = min(self._pulses, A64)
@@ -122,7 +142,7 @@ class HX711Model:
         saturated = self._faults.find("saturated", self.cell, now)
         if saturated:
             return FULL_SCALE if saturated.amount > 0 else -FULL_SCALE - 1
-        count = self.true_count(now - self.period_us, now) + self._noise_now()
+        count = self.truth + self._noise_now()
         spike = self._faults.find("spike", self.cell, now)
         if spike and spike is not self._spiked:
             count += int(spike.amount) * self.count_per_n_q10 >> 10

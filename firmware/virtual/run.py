@@ -1,7 +1,8 @@
-"""Runs the node's firmware on the virtual board: `micropython run.py CONFIG.json`, or with `python` where there is none.
+"""Runs the node's firmware on the virtual board: `micropython run.py CONFIG.json`, or with `python` where
+there is none.
 
-Prints one JSON object a line: `boot` when the node is up, `stopped` with its counters at the end; other lines are the
-firmware's own words. SIGINT and SIGTERM stop it cleanly.
+Prints one JSON object a line: `boot` when the node is up, `stopped` with its counters at the end; other lines
+are the firmware's own words. SIGINT and SIGTERM stop it cleanly.
 """
 
 import sys

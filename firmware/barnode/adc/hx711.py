@@ -1,13 +1,17 @@
-"""One to four HX711 on a shared clock line: counts, or a code where a count could be wrong. Portable path, on machine.Pin.
+"""One to four HX711 on a shared clock: counts, or a code where a count could be wrong. On machine.Pin.
 
 A word is taken as data only if no other explanation of it is left. The chip's traps, and what answers them:
-- clock high above 60 us powers every chip down, and the rest reads as ones: each pulse is timed (desync, then settling);
-- each chip updates by its own oscillator, and tears a word that is being clocked out: their phases are learnt, reads are
-  moved out of the way of updates, and a read that may have met one is coded (desync);
-- more than 27 pulses in one conversion may change a chip's gain: all are waited for, a chip that was clocked while it had
-  no data, or fell silent, is trusted again only after clean reads in a row (not ready);
-- DOUT must be high after the gain pulse: with the pins' pull-down a broken wire, too, fails that (desync, then not ready).
-A wire that breaks to the supply in the fifth of a millisecond of a word is the one thing no reader can tell from data.
+- clock high above 60 us powers every chip down, and the rest reads as ones: each pulse is timed (desync, then
+  settling);
+- each chip updates by its own oscillator, and tears a word that is being clocked out: their phases are
+  learnt, reads are moved out of the way of updates, and a read that may have met one is coded (desync);
+- more than 27 pulses in one conversion may change a chip's gain: all are waited for, a chip that was clocked
+  while it had no data, or fell silent, is trusted again only after clean reads in a row (not ready);
+- DOUT must be high after the gain pulse: with the pins' pull-down a broken wire, too, fails that (desync,
+  then not ready).
+
+A line that goes high for good in the fraction of a millisecond of a word is the one thing no reader can tell
+from data; the host's rule for spikes drops that sample.
 """
 
 import array
@@ -30,7 +34,8 @@ _PULSES = {128: 25, 64: 27, 32: 26}
 
 
 class HX711Group:
-    """`sck`, `douts`: machine.Pin objects. DOUT gets its pull-down here; pins without one need 47 kOhm to ground.
+    """`sck`, `douts`: machine.Pin objects. DOUT gets its pull-down here; pins without one need 47 kOhm to
+    ground.
 
     `gain` 128 or 64 reads input A, 32 input B. All chips answer in the order of `douts`.
     """

@@ -1,7 +1,8 @@
-"""When a free-running converter updates: its phase and period, learnt from levels seen on its data line. No pins here.
+"""When a free-running converter updates: its phase and period, learnt from levels seen on its data line. No
+pins here.
 
-Each fall of the line that was looked for lies between the last look that saw it high and the first that saw it low.
-Rolled on by whole periods, such spans overlap in an ever narrower one. All integer, no allocation.
+Each fall of the line that was looked for lies between the last look that saw it high and the first that saw
+it low. Rolled on by whole periods, such spans overlap in an ever narrower one. All integer, no allocation.
 """
 
 from time import ticks_add, ticks_diff
@@ -138,4 +139,4 @@ class Phase:
         if periods < 1:
             periods = 1
         wait = ticks_diff(self._low, now) + (periods * self._short >> 4)
-        return wait if wait > 0 else 0
+        return max(wait, 0)

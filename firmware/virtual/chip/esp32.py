@@ -1,4 +1,7 @@
-"""`esp32` of the virtual board: settings that outlive a reset, kept in a file of the host, and the chip's own figures."""
+"""`esp32` of the virtual board: settings that outlive a reset, kept in a file of the host, and the chip's own
+figures."""
+
+# ruff: noqa: ARG001 - the chip's own signatures
 
 import binascii
 import errno
@@ -9,10 +12,11 @@ import board
 HEAP_DATA = 4
 
 
+_volatile = {}  # a board without a file keeps its settings for the life of the process
+
+
 class NVS:
     """A namespace of settings: blobs and 32-bit integers, written to the file by `commit`."""
-
-    _volatile = {}  # a board without a file keeps them for the life of the process
 
     def __init__(self, namespace):
         self._namespace = namespace
@@ -20,7 +24,7 @@ class NVS:
 
     def _load(self):
         if board.current.nvs_file is None:
-            return NVS._volatile
+            return _volatile
         try:
             with open(board.current.nvs_file) as stream:
                 return json.load(stream)

@@ -1,5 +1,7 @@
 """`machine` of the virtual board: pins, interrupts, reset and watchdog as an ESP32's MicroPython has them."""
 
+# ruff: noqa: A002, ARG001, ARG002 - the chip's own signatures
+
 import board
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
@@ -47,7 +49,8 @@ class Pin:
         self.value(0)
 
     def irq(self, handler=None, trigger=3, hard=False):
-        """Called for pins driven by `Board.drive`. Converters are worked out when looked at: theirs never calls."""
+        """Called for pins driven by `Board.drive`. Converters are worked out when looked at: theirs never
+        calls."""
         if handler is not None:
             self._board.listen(self._id, trigger, handler, self)
         return self

@@ -1,4 +1,5 @@
-"""`time` of the virtual board: the host's, with ticks that count the board's time and wrap at 2**30 as on an ESP32.
+"""`time` of the virtual board: the host's, with ticks that count the board's time and wrap at 2**30 as on an
+ESP32.
 
 asyncio must be imported before this module can be found: it keeps the port's own ticks, whose period differs.
 """

@@ -142,7 +142,7 @@ class VirtualNode:
         self._tell({"do": "network", "up": up})
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> NodeReport:
-        """Stop cleanly and answer the node's counters. Raises NodeError if they do not come; it is gone then."""
+        """Stop cleanly and answer the counters; the child is gone then. Raises NodeError without them."""
         with contextlib.suppress(NodeError):  # one that is already down has said why
             self._tell({"do": "stop"})
         try:
