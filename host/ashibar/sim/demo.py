@@ -6,8 +6,10 @@ It puts the parts together and measures them from outside; it is no part of a st
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -116,7 +118,7 @@ def _play(
     boot = node.wait_boot(BOOT_TIMEOUT_S)
     _tell_start(options, daemon.url, broker, boot, directory)
     if options.browser:
-        webbrowser.open(daemon.url)
+        _open_page(daemon.url)
     interrupted.wait(options.seconds)
     taken = _stop_node(node, NODE_STOP_INTERRUPTED_S if interrupted.is_set() else NODE_STOP_S)
     accounting = _settled(daemon.url, taken, DRAIN_INTERRUPTED_S if interrupted.is_set() else DRAIN_S)
@@ -196,6 +198,13 @@ def _start_daemon(port: int | None, broker: RunningBroker, directory: Path, trac
             daemon.start()
             return daemon
     raise AssertionError("unreachable: port 0 either works or raises")
+
+
+def _open_page(url: str) -> None:
+    """Show the page; without a display a browser of the terminal would come up and hold everything."""
+    display = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not (display and webbrowser.open(url)):
+        print(f"no browser could be opened here; open {url} in one", flush=True)
 
 
 def _stop_node(node: VirtualNode, timeout_s: float) -> int | None:
