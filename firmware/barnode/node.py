@@ -276,15 +276,15 @@ async def run(config_dict, adc=None, stop_event=None):
 
 
 def main(config_dict=None, adc=None, stop_event=None):
-    """Run a node to its clean stop, by SIGINT too; answers its counters. After a reboot command it resets the
-    chip."""
+    """Run a node to its clean stop, by SIGINT too; answers its counters. Without arguments it is the chip's
+    own start: the configuration comes from its file, and a reboot command resets the chip."""
     node = Node({"config_path": CONFIG_PATH} if config_dict is None else config_dict, adc)
     try:
         counters = asyncio.run(node.run(stop_event))
     except KeyboardInterrupt:
         asyncio.new_event_loop()  # the interrupt may have torn any task: none of them goes on
         counters = asyncio.run(node.finish(interrupted=True))
-    if node.reboot_wanted:
+    if node.reboot_wanted and config_dict is None:
         import machine
 
         machine.reset()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from firmware_paths import ON_DEVICE
-from node_tools import Node, StubHost, node_config
+from node_tools import ROOT_TOPIC, Node, StubHost, node_config
 
 
 @pytest.fixture
@@ -121,6 +121,25 @@ def test_commands_are_answered_or_refused_with_a_reason(mosquitto, host, start_n
     host.wait_until(lambda: len(host.replies) >= 3, 5)
     assert [(reply["id"], reply["ok"]) for reply in host.replies] == [("1", True), ("2", False), ("3", True)]
     assert "fly" in host.replies[1]["reason"]
+
+
+def test_a_reboot_is_answered_before_the_node_stops_cleanly(mosquitto, host, start_node):
+    node = start_node(node_config(mosquitto.port))
+    host.wait_until(lambda: len(host.frames) >= 3, 10)
+    host.command({"id": "again", "command": "reboot"})
+    host.wait_until(lambda: host.states[-1:] == ["offline"], 5)
+    assert host.replies == [{"id": "again", "command": "reboot", "ok": True}]
+    node.wait_for_line('"samples"', 5)
+    assert "lost" not in host.states
+
+
+def test_a_reboot_kept_by_the_broker_is_not_obeyed(mosquitto, host, start_node):
+    host._client.publish(
+        ROOT_TOPIC + "command", json.dumps({"id": "old", "command": "reboot"}), 1, retain=True
+    )
+    start_node(node_config(mosquitto.port))
+    host.wait_until(lambda: len(host.frames) >= 12, 10)
+    assert host.states == ["online"]
 
 
 @pytest.mark.usefixtures("host")
