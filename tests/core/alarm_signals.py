@@ -1,5 +1,6 @@
 """Signals for the tests of alarms and summaries: a rig of four hangers at 80 samples a second."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,8 +8,14 @@ from ashibar.core.alarm_bank import advance, first_bank
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
 from ashibar.core.units import NEWTON_PER_KG as KG
 from ashibar.core.validity import CellFault, Validity
+from hypothesis import Phase
+from hypothesis import strategies as st
 
 CELLS = ("left-head", "left-foot", "right-head", "right-foot")
+QUICK = {
+    "deadline": None,
+    "phases": [Phase.explicit, Phase.reuse, Phase.generate],
+}  # shrinking arrays takes minutes
 START_US = 1_790_000_000_000_000
 SPACING_US = 12_500
 WEIGHT_N = 70 * KG
@@ -19,7 +26,7 @@ PLAN = plan_alarms(CELLS, LIMITS)
 
 
 def signal(force_kg, *, times_us=None, fault=None, weight_n=WEIGHT_N, ripple_n=0.01):
-    """A block from forces in kg [S, 4] or [S] for the rig's sum; a small ripple keeps cells from looking stuck."""
+    """A block from forces in kg [S, 4], or [S] for the sum; a ripple keeps cells from looking stuck."""
     force_kg = np.asarray(force_kg, dtype=float)
     if force_kg.ndim == 1:
         force_kg = np.repeat(force_kg[:, None] / 4, 4, axis=1)
@@ -58,3 +65,32 @@ def run(block, cuts=(), plan=PLAN, bank=None):
         bank, more = advance(plan, bank, block.part(start, stop))
         lines += more
     return bank, lines
+
+
+@st.composite
+def wild_signals(draw):
+    """Some seconds of anything: loads, blows, lost cells, stuck cells, noise, holes in time."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pieces = draw(
+        st.lists(
+            st.tuples(st.sampled_from([-20, 0, 9, 11, 20, 60, 90, 450]), st.integers(1, 500)),
+            min_size=2,
+            max_size=7,
+        )
+    )
+    load = np.concatenate([np.full(count, float(kg)) for kg, count in pieces])
+    samples = len(load)
+    shares = rng.dirichlet(np.ones(4) * draw(st.sampled_from([0.3, 20.0])), size=1)
+    force = load[:, None] * shares + rng.normal(0, draw(st.sampled_from([0.0, 0.02, 0.4])), (samples, 4))
+    fault = np.zeros((samples, 4), np.uint8)
+    for cell, start, length in draw(
+        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 999), st.integers(1, 90)), max_size=4)
+    ):
+        fault[start : start + length, cell] = draw(st.integers(1, 7))
+    spacing = rng.integers(11_000, 15_000, samples)
+    for place, hole_us in draw(
+        st.lists(st.tuples(st.integers(0, 999), st.integers(90_000, 6_000_000)), max_size=3)
+    ):
+        spacing[place % samples] = hole_us
+    block = signal(force, times_us=START_US + np.cumsum(spacing), fault=fault, ripple_n=0.0)
+    return replace(block, motion=rng.random(samples) < 0.05)

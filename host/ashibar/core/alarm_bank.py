@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from ashibar.core.alarm import (
     Act,
@@ -89,11 +90,30 @@ def states_by_key(plan: Plan, bank: Bank) -> dict[str, AlarmState]:
 def advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Transition, ...]]:
     """Evaluate a block that follows what was seen before; give the transitions in order of time.
 
-    Raises ValueError if the block's stamps do not ascend from the newest sample seen.
+    Stamps that go back are a clock that was set: alarms keep their states, and delays begin anew from there.
     """
+    lines: tuple[Transition, ...] = ()
+    for stretch in block.stretches():
+        if bank.last_us is not None and stretch.utc_us[0] <= bank.last_us:
+            bank = _restarted(plan, bank)
+        bank, more = _advance(plan, bank, stretch)
+        lines += more
+    return bank, lines
+
+
+def _restarted(plan: Plan, bank: Bank) -> Bank:
+    """Forget all that rests on time before, as it can no longer be compared."""
+    states = {
+        alarm.key: structs.replace(state, raw=None) if column < plan.signals else state
+        for column, (alarm, state) in enumerate(zip(plan.alarms, bank.states, strict=True))
+    }
+    above = bank.carry.above
+    fresh = first_bank(plan, states)
+    return replace(fresh, carry=replace(fresh.carry, above=above), last_true=bank.last_true, live=bank.live)
+
+
+def _advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Transition, ...]]:
     times = block.utc_us
-    if not len(times):
-        return bank, ()
     gaps = _has_gaps(times, bank.last_us)
     truths, carry = evaluate_conditions(plan, bank.carry, block, bank.last_us)
     columns = _columns(plan, bank, truths, gaps=gaps)
@@ -116,14 +136,8 @@ def advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Tra
 
 
 def _has_gaps(times: NDArray[np.int64], before_us: int | None) -> bool:
-    first = int(times[0]) - before_us if before_us is not None else 1
-    spacing = np.diff(times)
-    if first <= 0 or (len(spacing) and spacing.min() <= 0):
-        raise ValueError(
-            f"stamps that ascend from {before_us} us were expected, {times[0]} us and on came: "
-            "sort the samples and leave out what was evaluated before."
-        )
-    return first >= LOST_AFTER_US or bool(len(spacing) and spacing.max() >= LOST_AFTER_US)
+    first = int(times[0]) - before_us if before_us is not None else 0
+    return first >= LOST_AFTER_US or bool(len(times) > 1 and np.diff(times).max() >= LOST_AFTER_US)
 
 
 def _columns(plan: Plan, bank: Bank, truths: Truths, *, gaps: bool) -> list[int]:
@@ -131,6 +145,10 @@ def _columns(plan: Plan, bank: Bank, truths: Truths, *, gaps: bool) -> list[int]
     busy = (truths.true != bank.last_true).any(axis=0)
     if gaps:
         busy[:] = True
+    if bank.last_us is not None:
+        busy |= (
+            bank.known_us < bank.last_us
+        )  # unknown at the end of the last block: it may have been lost since
     if not truths.all_known:
         busy |= ~truths.known.all(axis=0)
     chosen = set(np.flatnonzero(busy).tolist()) | {c for c in bank.waiting if c < plan.signals}
@@ -333,7 +351,7 @@ def views(plan: Plan, bank: Bank, now_us: int) -> tuple[AlarmView, ...]:
     return tuple(shown)
 
 
-def alarm_level(bank: Bank, plan: Plan) -> str:
+def alarm_level(plan: Plan, bank: Bank) -> str:
     """Give what a light shows: "high", "medium", "low" or "none", of what stands or is not acknowledged."""
     level = "none"
     order = ["none", *Priority]

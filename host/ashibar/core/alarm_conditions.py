@@ -6,6 +6,7 @@ What a block leaves for the next is carried exactly: any cutting of the stream g
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,7 +49,7 @@ class SignalBlock:
     `cell_fault` holds `validity.CellFault` values, 0 where `force_n` is a number.
     """
 
-    utc_us: NDArray[np.int64]  # [S], strictly ascending
+    utc_us: NDArray[np.int64]  # [S], ascending
     force_n: NDArray[np.float64]  # [S, C]
     cell_fault: NDArray[np.uint8]  # [S, C]
     bar_n: NDArray[np.float64]  # [S]
@@ -64,6 +65,22 @@ class SignalBlock:
             results.utc_us, results.force_n, results.fault, results.bar_n, results.client_n,
             COVERAGE * results.u_client_n, results.motion, results.validity,
         )  # fmt: skip
+
+    def stretches(self) -> list[SignalBlock]:
+        """Cut where stamps do not ascend, so that they do in each part; no part is empty."""
+        cuts = (np.flatnonzero(np.diff(self.utc_us) <= 0) + 1).tolist()
+        if not cuts:
+            return [self] if len(self.utc_us) else []
+        edges = [0, *cuts, len(self.utc_us)]
+        return [self.part(start, stop) for start, stop in pairwise(edges)]
+
+    def rising(self, after_us: int) -> SignalBlock:
+        """Give the samples later than `after_us` and than all before them: no moment is counted twice."""
+        latest_us = np.maximum.accumulate(np.concatenate([[after_us], self.utc_us[:-1]]))
+        later = self.utc_us > latest_us
+        if later.all():
+            return self
+        return SignalBlock(*(getattr(self, name)[later] for name in self.__slots__))
 
     def part(self, start: int, stop: int) -> SignalBlock:
         """Give samples `start` to `stop` (exclusive) as views."""
@@ -313,6 +330,8 @@ def _uneven(
         least_n = np.minimum(block.force_n[:, one], block.force_n[:, other])
         loaded = load_n > UNEVEN_LOADED_N
         counts = loaded & (least_n < UNEVEN_SHARE * load_n) & (dt_us <= LOST_AFTER_US)
+        if not carried_us[bar] and not counts.any():
+            continue
         even = loaded & (least_n > EVEN_SHARE * load_n)
         total_us = carried_us[bar] + np.cumsum(np.where(counts, dt_us, 0))
         # Whole microseconds, so that subtracting what stood at the last even moment is exact.
