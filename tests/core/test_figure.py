@@ -245,3 +245,11 @@ def test_one_frame_after_the_other_moves_the_figure_without_lag():
     now = figure(state, params, int(whole.utc_us[-1]))
     assert now.sample_utc_us == whole.utc_us[-1]
     assert now.client.value_n == pytest.approx(30 * KG, abs=0.5 * KG)
+
+
+@pytest.mark.parametrize(("kind", "u_kg", "u_text"), [("0.2%", 1.58, "2.0"), ("C3", 0.67, "1.0")])
+def test_the_worked_example_of_the_documentation_comes_out(kind, u_kg, u_text):
+    now = shown(rig(weight_kg=62.0, kind=kind), samples(steady([9, 7, 5, 3])))
+    assert (now.bar.text, now.client.text, now.client.u_text) == ("24.0", "38.0", u_text)
+    assert now.client.u_n / KG == pytest.approx(u_kg, abs=0.01)
+    assert round(now.fraction, 2) == 0.61
