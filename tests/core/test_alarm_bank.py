@@ -266,6 +266,17 @@ def test_a_session_raises_the_priority_of_a_cell_fault_and_resets_its_acknowledg
     assert alarm_level(PLAN, bank) == "high"
 
 
+def test_a_restart_within_a_session_resets_no_acknowledgement():
+    load = np.full(240, 20.0)
+    bank, _ = run(signal(load, fault=missing(240, 1, 1, 3)))
+    bank, _ = set_live(PLAN, bank, live=True, now_us=bank.last_us)
+    bank, _ = act(PLAN, bank, "cell-fault:left-foot", Act(Input.ACKNOWLEDGE, "Mei"), bank.last_us)
+    again = first_bank(PLAN, states_by_key(PLAN, bank), bank.last_us, live=True)
+    again, lines = set_live(PLAN, again, live=True, now_us=bank.last_us)
+    assert lines == ()
+    assert state_of(again, "cell-fault:left-foot").name is State.ACKNOWLEDGED
+
+
 def test_a_limit_taken_away_clears_its_alarm_and_says_why():
     bank, _ = run(signal(seconds((5, 2))))
     bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))

@@ -67,9 +67,16 @@ class AlarmView(NamedTuple):
 
 
 def first_bank(
-    plan: Plan, states: Mapping[str, AlarmState] | None = None, last_us: int | None = None
+    plan: Plan,
+    states: Mapping[str, AlarmState] | None = None,
+    last_us: int | None = None,
+    *,
+    live: bool = False,
 ) -> Bank:
-    """Begin without a memory, or with the `states` by key and the newest sample of an earlier run."""
+    """Begin without a memory, or with the `states` by key, newest sample and `live` of an earlier run.
+
+    What needs a stretch of signal (stuck, noise, uneven hangers, the rise of a fall) begins anew.
+    """
     kept = states or {}
     chosen = tuple(kept.get(alarm.key, AlarmState()) for alarm in plan.alarms)
     carry = first_carry(plan)
@@ -79,7 +86,7 @@ def first_bank(
     above[:levels] = raised[:levels]
     known_us = np.full(plan.signals, -1 if last_us is None else last_us, dtype=np.int64)
     waiting = _waiting(plan, chosen, range(len(chosen)))
-    return Bank(chosen, replace(carry, above=above), known_us, raised, waiting, last_us)
+    return Bank(chosen, replace(carry, above=above), known_us, raised, waiting, last_us, live)
 
 
 def states_by_key(plan: Plan, bank: Bank) -> dict[str, AlarmState]:
@@ -108,8 +115,8 @@ def _restarted(plan: Plan, bank: Bank) -> Bank:
         for column, (alarm, state) in enumerate(zip(plan.alarms, bank.states, strict=True))
     }
     above = bank.carry.above
-    fresh = first_bank(plan, states)
-    return replace(fresh, carry=replace(fresh.carry, above=above), last_true=bank.last_true, live=bank.live)
+    fresh = first_bank(plan, states, live=bank.live)
+    return replace(fresh, carry=replace(fresh.carry, above=above), last_true=bank.last_true)
 
 
 def _advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Transition, ...]]:
