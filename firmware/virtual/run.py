@@ -73,6 +73,16 @@ async def run(config):
     return counters
 
 
+def use_device(folder):
+    """Take the firmware out of `folder`, as a chip does out of its flash: by the loader in it."""
+    sys.path.remove(HERE + "/..")
+    sys.path.insert(0, folder)
+    import loader
+
+    loader.choose(folder)
+    return loader
+
+
 def board_ticks():
     clock = board.current.clock
     return (clock.now() + clock.ticks_start) & 0x3FFFFFFF
@@ -83,11 +93,18 @@ def main(path):
         config = json.load(stream)
     control.catch_signals()
     board.install(board.build(config["board"], unix_us()))
+    loader = use_device(config["device"]) if "device" in config else None
     try:
         tell(asyncio.run(run(config)))
     except board.Reset as reset:
         tell({"event": "reset", "cause": reset.cause})
         raise
+    except Exception as error:
+        if loader is None or not loader.trial:
+            raise
+        sys.print_exception(error)  # as loader.start does on the chip
+        tell({"event": "reset", "cause": "failed on trial"})
+        sys.exit(75)
 
 
 if __name__ == "__main__":

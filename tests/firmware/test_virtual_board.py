@@ -1,13 +1,12 @@
-"""The virtual board: an HX711 true to its datasheet at the pins, averages of the trace, ticks as on the chip."""
+"""The virtual board: an HX711 true to its datasheet, averages of a trace, ticks as on the chip."""
 
 import ast
 
 import numpy as np
 import pytest
-from firmware_paths import FIRMWARE
-
 from ashibar.core.trace import Trace
 from ashibar.node.virtual_rig import write_trace
+from firmware_paths import FIRMWARE
 
 CHIP = """
 import sys
@@ -31,7 +30,7 @@ def pulses(c, now, n, high_us=1):
 
 @pytest.fixture
 def chip(run_micropython):
-    """Run code with a converter at 12.5 ms that sees 100 N at 2000 counts a newton; answers what it prints."""
+    """Run code with a converter at 12.5 ms that sees 100 N, 2000 counts a newton; answers what it prints."""
 
     def run(code):
         return ast.literal_eval(
@@ -152,7 +151,8 @@ def test_a_looped_trace_goes_on_where_it_ended(run_micropython, tmp_path):
 import sys
 sys.path.insert(0, {str(FIRMWARE / "virtual")!r})
 from board_trace import BoardTrace
-print([BoardTrace(loop=loop, **{entry!r}).impulse(0, 2500000, 2510000) / 10000 / 1000 for loop in (False, True)])
+traces = [BoardTrace(loop=loop, **{entry!r}) for loop in (False, True)]
+print([trace.impulse(0, 2500000, 2510000) / 10000 / 1000 for trace in traces])
 """
     held, looped = ast.literal_eval(run_micropython(code))
     assert held == pytest.approx(10.0, abs=0.001)

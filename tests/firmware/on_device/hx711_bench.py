@@ -77,10 +77,17 @@ class Check:
 def make(rates=(80.0, 80.4, 79.1, 83.0), faults=(), force=None, ticks_start=0, **chip):
     """Board, driver, sink and sampler for a chip at each of the rates."""
     chips = [
-        {"sck": SCK, "dout": DOUT[i], "rate_hz": rates[i], "phase_us": i * 2100, "zero_count": 84213 - 50000 * i,
-         "count_per_n_q10": 2242300, "noise_count": NOISE}
+        {
+            "sck": SCK,
+            "dout": DOUT[i],
+            "rate_hz": rates[i],
+            "phase_us": i * 2100,
+            "zero_count": 84213 - 50000 * i,
+            "count_per_n_q10": 2242300,
+            "noise_count": NOISE,
+        }
         for i in range(len(rates))
-    ]  # fmt: skip
+    ]
     for one in chips:
         one.update(chip)
     here = board.install(
