@@ -26,19 +26,18 @@ class Sampler:
         self._expect(time.ticks_us())
         while True:
             self.poll()
-            await asyncio.sleep_ms(
-                self._adc.due_ms() or 1
-            )  # 1 ms is as fine as asyncio sleeps; less is a busy loop
+            due = self._adc.due_ms()
+            await asyncio.sleep_ms(due or 1)  # 1 ms is as fine as asyncio sleeps; less is a busy loop
 
     def poll(self):
         """Take a sample if there is one, or the codes of one that should have come."""
         now = time.ticks_us()
         if self._adc.ready():
-            self._expect(now)
             stamp = time.ticks_us()
-            self._adc.read(self._counts, 0)
-            self._sink.take(stamp, self._counts)
-            return
+            if self._adc.read(self._counts, 0):
+                self._expect(now)
+                self._sink.take(stamp, self._counts)
+                return
         if time.ticks_diff(now, self._silent_at) >= 0:
             self._silent_at = time.ticks_add(now, self._period_us)
             self._adc.silent(self._counts, 0)

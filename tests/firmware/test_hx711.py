@@ -133,12 +133,13 @@ def test_no_torn_word_passes_when_the_reader_is_late_at_random(bench, seed, tear
     seen = bench(f"""
 draw = randoms({seed} + 1)
 here, adc, sink, sampler = make(tear={tear!r})
-slow_read = adc.read
-def read(buf, offset):
+read, shift = adc.read, adc._shift
+def held_up(work, *args):
     if draw(10) == 0:
-        here.clock.advance(draw(13000))  # held up between `ready` and `read`
-    slow_read(buf, offset)
-adc.read = read
+        here.clock.advance(draw(13000))
+    return work(*args)
+adc.read = lambda buf, offset: held_up(read, buf, offset)
+adc._shift = lambda: held_up(shift)
 play(here, adc, sampler, 30, late_us=lambda: draw(25000) if draw(8) == 0 else draw(2000))
 tell(sum(sink.wrong), min(sink.counts), sum(adc.desync), [chip.torn for chip in here.chips])
 """)

@@ -66,6 +66,7 @@ class HX711Group:
         self._at_start = bytearray(n)  # level of DOUT before the first pulse
         self._after = bytearray(n)  # level of DOUT after the gain pulses
         self._window_us = 500
+        self._high_at = 0  # the line was seen high after this
         self._complete = False
         self._complete_at = 0
         for dout in douts:
@@ -100,7 +101,11 @@ class HX711Group:
         if not any(self._waited):
             self._wait_for_all(_SILENT_PERIODS * self._period_us)
             return False
-        return self._clear_of_updates()
+        now = ticks_us()
+        if not self._complete:
+            self._complete = True
+            self._complete_at = now
+        return self._clear_of_updates(now)
 
     def _give_up(self):
         for i in range(self.channels):
@@ -108,11 +113,8 @@ class HX711Group:
                 self._waited[i] = 0
                 self._clean[i] = 0
 
-    def _clear_of_updates(self):
-        now = ticks_us()
-        if not self._complete:
-            self._complete = True
-            self._complete_at = now
+    def _clear_of_updates(self, now):
+        """Whether a read from `now` on meets no update; after a period of waiting in vain it is read anyway."""
         end = ticks_add(now, self._window_us)
         for i in range(self.channels):
             if self._clean[i] and self.phases[i].may_update(now, end):
@@ -134,21 +136,27 @@ class HX711Group:
         return due // 1000 - 1 if due >= 2000 else 0
 
     def read(self, buf, offset):
-        """Clock one word out of every chip; call it at once when `ready` says so."""
+        """Clock one word out of every chip; False, and nothing done, if it came too late after `ready`."""
+        irq = disable_irq()
         start = ticks_us()
+        if not self._clear_of_updates(start):
+            enable_irq(irq)
+            return False
         stretch = self._shift()
         end = ticks_us()
+        enable_irq(irq)
         window = ticks_diff(end, start)
         self._window_us = window + (window >> 2)
         self._complete = False
         for i in range(self.channels):
             buf[offset + i] = self._judge(i, start, end, stretch > _HIGH_MAX_US)
             if self._after[i]:
-                self.phases[i].seen_high(end)
+                self.phases[i].seen_high(self._high_at)
         self._since = end
         self._patience_us = _SILENT_PERIODS * self._period_us
         if stretch > _HIGH_MAX_US:
             self._wait_for_all(_BOOT_PERIODS * self._period_us)
+        return True
 
     def _shift(self):
         """Fill words and levels; answers the longest time the clock was high, in microseconds."""
@@ -157,7 +165,6 @@ class HX711Group:
         words = self._words
         channels = self.channels
         longest = 0
-        irq = disable_irq()
         for i in range(channels):
             self._at_start[i] = douts[i]()
             words[i] = 0
@@ -174,7 +181,7 @@ class HX711Group:
                     words[i] = words[i] << 1 | douts[i]()
                 else:
                     self._after[i] &= douts[i]()
-        enable_irq(irq)
+        self._high_at = rise
         return longest
 
     def _judge(self, i, start, end, stretched):
