@@ -5,6 +5,7 @@ import asyncio
 import gc
 import json
 import sys
+from array import array
 
 import synthetic
 from barnode import node
@@ -14,14 +15,14 @@ async def main():
     one = node.Node(json.loads(sys.argv[1]), synthetic.SyntheticAdc())
     stop = asyncio.Event()
     running = asyncio.create_task(one.run(stop))
-    used = []
-    for _ in range(int(sys.argv[2])):
+    used = array("i", [0] * int(sys.argv[2]))  # so that watching takes no memory itself
+    for i in range(len(used)):
         await asyncio.sleep(1)
         gc.collect()
-        used.append(gc.mem_alloc())
+        used[i] = gc.mem_alloc()
     stop.set()
     await running
-    print(json.dumps({"used": used, "free": gc.mem_free(), "slots": len(one.backlog.slots)}))
+    print(json.dumps({"used": list(used), "free": gc.mem_free(), "slots": len(one.backlog.slots)}))
 
 
 asyncio.run(main())
