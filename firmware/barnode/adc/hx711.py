@@ -114,7 +114,7 @@ class HX711Group:
                 self._clean[i] = 0
 
     def _clear_of_updates(self, now):
-        """Whether a read from `now` on meets no update; after a period of waiting in vain it is read anyway."""
+        """Whether a read from `now` meets no update; after a period of waiting in vain it is read anyway."""
         end = ticks_add(now, self._window_us)
         for i in range(self.channels):
             if self._clean[i] and self.phases[i].may_update(now, end):
