@@ -36,7 +36,7 @@ _HEADER: Final = struct.Struct("<2sBBIIQIHBBI")
 _CRC: Final = struct.Struct("<I")
 # The CRC-32 of any message followed by its own little-endian CRC-32: one pass, nothing sliced off.
 _RESIDUE: Final = 0x2144DF1C
-_HEADER_DTYPE: Final = np.dtype(
+HEADER_DTYPE: Final = np.dtype(
     [
         ("magic", "<u2"),
         ("version", "u1"),
@@ -51,7 +51,7 @@ _HEADER_DTYPE: Final = np.dtype(
         ("oldest_seq", "<u4"),
     ]
 )
-_MAGIC_U16: Final = int.from_bytes(MAGIC, "little")
+MAGIC_U16: Final = int.from_bytes(MAGIC, "little")
 
 
 class FrameProblem(StrEnum):
@@ -306,9 +306,9 @@ def _blocks_of_length(
 ) -> list[_Block]:
     """Split frames of one length by shape; the positions of those that are none are appended to `bad`."""
     raw = np.frombuffer(b"".join([payloads[p] for p in positions]), np.uint8).reshape(-1, length)
-    header = np.ndarray((len(positions),), _HEADER_DTYPE, raw, 0, (length,))
+    header = np.ndarray((len(positions),), HEADER_DTYPE, raw, 0, (length,))
     samples, cells = header["samples"].astype(np.int64), header["cells"].astype(np.int64)
-    good = (header["magic"] == _MAGIC_U16) & (header["version"] == VERSION)
+    good = (header["magic"] == MAGIC_U16) & (header["version"] == VERSION)
     good &= (samples >= 1) & (cells >= 1) & (cells <= MAX_CELLS)
     good &= _HEADER.size + _CRC.size + 2 * samples + 4 * samples * cells == length
     good &= header["device_us"] <= MAX_DEVICE_US
@@ -324,7 +324,7 @@ def _blocks_of_length(
 def _assemble(blocks: list[_Block]) -> tuple[Headers, tuple[FrameGroup, ...]]:
     """Put the headers of all blocks in the order given, and cut each block into its arrays."""
     positions = [block.position for block in blocks] or [np.empty(0, np.int64)]
-    records = [block.header for block in blocks] or [np.empty(0, _HEADER_DTYPE)]
+    records = [block.header for block in blocks] or [np.empty(0, HEADER_DTYPE)]
     position = positions[0] if len(blocks) == 1 else np.concatenate(positions)
     record = records[0] if len(blocks) == 1 else np.concatenate(records)
     if len(blocks) > 1:

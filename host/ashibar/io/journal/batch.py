@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class FrameRow(NamedTuple):
@@ -52,6 +55,15 @@ class EventRow(NamedTuple):
     detail: str
 
 
+class KeepRow(NamedTuple):
+    """Time of which the frames are evidence: retention never takes them."""
+
+    from_us: int
+    to_us: int
+    reason: str
+    made_us: int
+
+
 @dataclass(slots=True)
 class Batch:
     """Rows to be committed together. Dictionaries keep the last word on their key."""
@@ -72,10 +84,14 @@ class Batch:
     parameters: list[tuple[str, int, str]] = field(default_factory=list)  # rig, from_us, record
     events: list[EventRow] = field(default_factory=list)
     cursors: dict[str, tuple[int, int]] = field(default_factory=dict)  # sink -> frame_id, moved_us
+    keeps: list[KeepRow] = field(default_factory=list)
+    # Any other table's: SQL and the rows it is run for, in order. What fails holds up everything behind it, so
+    # only statements that cannot fail on their rows belong here (ON CONFLICT says what happens instead).
+    statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = field(default_factory=list)
 
     def extend(self, later: Batch) -> None:
         """Take in everything of a later batch."""
-        for name in ("nodes", "frames", "restamps", "aside", "parameters", "events"):
+        for name in ("nodes", "frames", "restamps", "aside", "parameters", "events", "keeps", "statements"):
             getattr(self, name).extend(getattr(later, name))
         for name in ("abouts", "boots", "fits", "gaps", "calibrations", "cursors"):
             getattr(self, name).update(getattr(later, name))

@@ -54,7 +54,7 @@ class Committer:
         self._thread.start()
 
     def submit(self, batch: Batch, stored: Callable[[], None] | None = None) -> None:
-        """Hand in a batch; `stored` is called in the journal's thread once it is on the disk, never before."""
+        """Hand in a batch; `stored` is called in the journal's thread once it is on the disk."""
         self._idle.clear()
         self._waiting.append((batch, stored))
         self._wake.set()

@@ -10,7 +10,10 @@ from ashibar.io.journal.batch import FrameRow
 if TYPE_CHECKING:
     from pathlib import Path
 
-FRAME_COLUMNS = "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us, fit, received_us, payload"
+FRAME_COLUMNS = (
+    "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us, fit,"
+    " received_us, payload"
+)
 
 
 class StoredFrame(NamedTuple):
@@ -79,7 +82,7 @@ class Reader:
         return (rows[0][0], rows[0][1]) if rows else None
 
     def provisional(self, node: int, boot: int) -> list[tuple[int, int, int, int, bytes]]:
-        """Return sequence, device time, both stamps and payload of the frames whose stamps are provisional."""
+        """Return sequence, device time, stamps and payload of the frames whose stamps are provisional."""
         return self._all(
             "SELECT seq, device_us, utc_us, utc_last_us, payload FROM frames"
             " WHERE fit IS NULL AND node = ? AND boot = ? ORDER BY id",

@@ -26,13 +26,14 @@ FIRST = (
     """CREATE TABLE fits (
         node INTEGER NOT NULL, boot INTEGER NOT NULL, version INTEGER NOT NULL, made_us INTEGER NOT NULL,
         state TEXT NOT NULL, PRIMARY KEY (node, boot)) WITHOUT ROWID""",
-    # The record. `utc_us`, `utc_last_us`: stamps of the first and last sample; `fit`: version of the map they are
-    # from, null while they are provisional.
+    # The record. `utc_us`, `utc_last_us`: stamps of the first and last sample; `fit`: version of the map that
+    # gave them, null while they are provisional.
     """CREATE TABLE frames (
         id INTEGER PRIMARY KEY, node INTEGER NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
         sample_index INTEGER NOT NULL, samples INTEGER NOT NULL, cells INTEGER NOT NULL,
-        flags INTEGER NOT NULL, device_us INTEGER NOT NULL, utc_us INTEGER NOT NULL, utc_last_us INTEGER NOT NULL,
-        fit INTEGER, received_us INTEGER NOT NULL,         payload BLOB NOT NULL, UNIQUE (node, boot, seq))""",
+        flags INTEGER NOT NULL, device_us INTEGER NOT NULL, utc_us INTEGER NOT NULL,
+        utc_last_us INTEGER NOT NULL, fit INTEGER, received_us INTEGER NOT NULL, payload BLOB NOT NULL,
+        UNIQUE (node, boot, seq))""",
     "CREATE INDEX frames_provisional ON frames (id) WHERE fit IS NULL",
     # What will not come any more; a boot's gaps are replaced together when one of them is filled after all.
     """CREATE TABLE gaps (
@@ -57,7 +58,40 @@ FIRST = (
         sink TEXT PRIMARY KEY, frame_id INTEGER NOT NULL, moved_us INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+PACKED = (
+    # Cold frames of one boot, packed; `first_*` and `last_*` bound what is inside, which may have holes.
+    """CREATE TABLE blocks (
+        id INTEGER PRIMARY KEY, node INTEGER NOT NULL, boot INTEGER NOT NULL, frames INTEGER NOT NULL,
+        samples INTEGER NOT NULL, cell_samples INTEGER NOT NULL, first_id INTEGER NOT NULL,
+        last_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+        first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, bytes INTEGER NOT NULL)""",
+    "CREATE INDEX blocks_by_id ON blocks (last_id, first_id)",
+    "CREATE INDEX blocks_of_boot ON blocks (node, boot, first_seq)",
+    "CREATE INDEX blocks_by_time ON blocks (last_us, first_us)",
+    """CREATE TABLE block_data (
+        block INTEGER PRIMARY KEY REFERENCES blocks ON DELETE CASCADE, data BLOB NOT NULL)""",
+    # Which sequences were ever packed, without holes: such a frame is never stored again, even once retention
+    # has taken it.
+    """CREATE TABLE packed (
+        node INTEGER NOT NULL, boot INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+        PRIMARY KEY (node, boot, first_seq)) WITHOUT ROWID""",
+    # What retention took: stored once, and gone on purpose.
+    """CREATE TABLE shed (
+        id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, node INTEGER NOT NULL, boot INTEGER NOT NULL,
+        first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, first_us INTEGER NOT NULL,
+        last_us INTEGER NOT NULL, frames INTEGER NOT NULL, samples INTEGER NOT NULL, reason TEXT NOT NULL)""",
+    # Time in which the full rate is evidence: retention never takes it.
+    """CREATE TABLE kept_spans (
+        id INTEGER PRIMARY KEY, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, reason TEXT NOT NULL,
+        made_us INTEGER NOT NULL)""",
+    # The record in coarser steps, derived from frames up to the cursor `series`; see core/pyramid.py.
+    """CREATE TABLE pyramid (
+        id INTEGER PRIMARY KEY, rig TEXT NOT NULL, level_s INTEGER NOT NULL, start_us INTEGER NOT NULL,
+        data BLOB NOT NULL, UNIQUE (rig, level_s, start_us))""",
+)
+
+# To add tables: append one tuple of statements here, and nothing else; docs/journal.md says how rows get in.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, PACKED)
 
 
 class SchemaError(Exception):

@@ -191,7 +191,8 @@ class Journal:
         if batch.gaps:
             connection.executemany("DELETE FROM gaps WHERE node = ? AND boot = ?", list(batch.gaps))
             connection.executemany(
-                "INSERT INTO gaps (node, boot, seq_from, seq_to, reason, recorded_us) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO gaps (node, boot, seq_from, seq_to, reason, recorded_us)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 [(*boot, *row) for boot, rows in batch.gaps.items() for row in rows],
             )
         if batch.cursors:
@@ -221,6 +222,12 @@ class Journal:
             connection.executemany(
                 "INSERT INTO events (utc_us, kind, subject, detail) VALUES (?, ?, ?, ?)", batch.events
             )
+        if batch.keeps:
+            connection.executemany(
+                "INSERT INTO kept_spans (from_us, to_us, reason, made_us) VALUES (?, ?, ?, ?)", batch.keeps
+            )
+        for sql, rows in batch.statements:
+            connection.executemany(sql, rows)
 
     def _write_aside(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Keep unusable payloads, the newest ones only, each cut to a bound."""
