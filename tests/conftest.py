@@ -26,7 +26,7 @@ def mosquitto(tmp_path):
 
 @pytest.fixture
 def influx(tmp_path):
-    """A running InfluxDB (1.x engine) behind a v2 write path; `kill`, `start` keep its port; `query` InfluxQL."""
+    """A running InfluxDB (1.x engine) behind a v2 write path; `kill`, `start`; `query` InfluxQL."""
     need("influxd", "nginx")
     server = Influx(tmp_path / "influx").start()
     yield server

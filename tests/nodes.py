@@ -1,4 +1,4 @@
-"""A node of the test's own: frames by the contract, and a publisher that honours `committed` as the firmware does."""
+"""A node of the test's own: frames by the contract, sent until `committed` covers them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def frame(
     index = seq * samples if index is None else index
     device_us = index * 12_500 if device_us is None else device_us
     if counts is None:
-        counts = (np.arange(samples * cells, dtype="<i4") + seq) % 1000 + ZERO_COUNT
+        counts = (np.arange(samples * cells, dtype="<i4") + seq % 1000) % 1000 + ZERO_COUNT
     head = struct.pack(
         "<2sBBIIQIHBBI", b"AB", 1, flags, boot, seq, device_us, index, calibration, samples, cells, oldest
     )
@@ -56,6 +56,22 @@ def about(boot, *, cells=4, unix_s=None):
             "zeros": {"factory": [0] * cells, "calibration": [ZERO_COUNT] * cells, "session": None},
         }
     ).encode()
+
+
+def document(port, path, **more):
+    """Return a configuration of one rig of four cells on node bars-1, as the TOML file would read."""
+    cells = [
+        {"hanger": hanger, "node": "bars-1", "channel": channel, "capacity_kg": 200, "class": "C3"}
+        for channel, hanger in enumerate(("left-head", "left-foot", "right-head", "right-foot"))
+    ]
+    return {
+        "studio": {"name": "quiet-room"},
+        "mqtt": {"port": port},
+        "journal": {"path": str(path)},
+        "web": {"port": 0},
+        "rig": [{"name": "room-1", "cell": cells}],
+        "session": {"body_weight_kg": 60, "source": "scale"},
+    } | more
 
 
 class TestNode:

@@ -108,7 +108,7 @@ class Process:
 
 
 class Mosquitto(Process):
-    """A private broker with persistence. Its sessions are saved at a clean end, at `save`, or at each change."""
+    """A private broker with persistence. Sessions are saved at a clean end, at `save`, or at each change."""
 
     def __init__(self, directory, port=None, *, save_every_change=False, extra=""):
         super().__init__(directory, port or free_port())

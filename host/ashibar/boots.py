@@ -1,8 +1,9 @@
-"""One boot of one node as its frames come in: what is new, when its samples were taken, what goes into the record."""
+"""One boot of one node as its frames come in: what is new, when it was measured, what goes on record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -150,7 +151,7 @@ class Boot:
         calibrations: Mapping[int, NodeCalibration],
         node: str,
     ) -> list[NodeSamples]:
-        """Take in frames of this boot: rows for the journal into `batch`, the new samples returned in order."""
+        """Take in frames of this boot: journal rows into `batch`, the new samples returned in order."""
         self.last_mono_us = int(frames.mono_us[-1])
         self.last_utc_us = int(frames.arrival_us[-1])
         new = frames.chosen(self._unseen(frames.seq))
@@ -287,7 +288,7 @@ def _stretches(
         follows = (index[1:] == index[:-1] + group.samples) & (calibration[1:] == calibration[:-1])
         follows &= times[1:, 0] > times[:-1, -1]
         borders = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(mine)]
-        for start, stop in zip(borders[:-1], borders[1:], strict=True):
+        for start, stop in pairwise(borders):
             found.append(
                 NodeSamples(
                     *boot,

@@ -44,9 +44,10 @@ FRESH_WITHIN_S: Final = 5.0  # readiness is for supervisors; the page itself say
 
 
 class Daemon:
-    """The whole host. `start` returns once the page is served; `stop` takes less than 2 s, whoever is attached.
+    """The whole host. `start` returns once the page is served; `stop` takes less than 2 s.
 
-    Raises JournalError, SchemaError, ConfigError or OSError where it cannot be started; nothing is left running then.
+    Raises JournalError, SchemaError, ConfigError or OSError where it cannot be started, and leaves nothing
+    running then.
     """
 
     def __init__(self, config: Config) -> None:
@@ -63,7 +64,7 @@ class Daemon:
         self.feed = Feed()
         self.link = Link(options, subscriptions(config.studio))
         self.pipeline = Pipeline(
-            config.studio, self.link, self.ingest, self.committer, self.rigs_live, self.feed
+            config.studio, self.link, self.ingest, self.committer, self.rigs_live, feed=self.feed
         )
         self.sink = self._make_sink(config.influx, journal_path)
         try:

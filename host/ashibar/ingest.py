@@ -1,6 +1,6 @@
 """Messages in, rows for the journal and samples for the load model out: decode, dedupe, stamp, account.
 
-It holds what is known of nodes and boots, sends nothing, stores nothing and waits for nothing: what it gives back must be
+It holds what is known of nodes and boots, sends nothing and stores nothing: what it gives back must be
 committed before its messages are acknowledged.
 """
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ashibar.io.journal import Reader
     from ashibar.io.mqtt import Inbound
 
+BOOT_KINDS = (topics.Kind.STATE, topics.Kind.ABOUT)
 IDLE_SETTLE_S = 600.0  # frames of a boot that has been silent so long keep the stamps they have
 
 
@@ -85,6 +86,11 @@ class Ingest:
             elif topic.kind is topics.Kind.SAMPLES:
                 samples.append(message)
             else:
+                if (
+                    samples and topic.kind in BOOT_KINDS
+                ):  # a boot announced is not to be overtaken by frames before it
+                    self._take_samples(intake, samples)
+                    samples = []
                 self._take_json(intake, message, topic)
         if samples:
             self._take_samples(intake, samples)
@@ -96,7 +102,7 @@ class Ingest:
         return {key: self._boots[key].upto for key in known if key in self._boots}
 
     def settle_idle(self, now_mono_us: int) -> Batch:
-        """Finish boots of which no frame has come for long: their provisional stamps are the best there will be."""
+        """Finish boots of which no frame has come for long: there will be no better stamps."""
         batch = Batch()
         for boot in self._boots.values():
             silent_us = now_mono_us - boot.last_mono_us
@@ -126,7 +132,10 @@ class Ingest:
         except topics.TopicError as error:
             return str(error)
         if topic.studio != self._studio:
-            return f"unknown studio: expected {self._studio!r}, came {topic.studio!r}; correct the node's configuration"
+            return (
+                f"unknown studio: expected {self._studio!r}, came {topic.studio!r}; "
+                "correct the node's configuration"
+            )
         if topic.node not in self._expected:
             return (
                 f"unknown node: expected one of {', '.join(sorted(self._expected))}, came {topic.node!r}; "
@@ -177,11 +186,11 @@ class Ingest:
         if state.state == "lost" and node.boot is not None and state.boot != node.boot:
             return  # the will of a boot that is over
         node.state = state.state
-        self._enter_boot(intake, node, state.boot, utc_us)
+        self._announced(intake, node, state.boot, utc_us)
         intake.batch.events.append(EventRow(utc_us, "state", node.name, _json(state)))
 
     def _take_about(self, intake: Intake, node: Node, about: wire.About, message: Inbound) -> None:
-        self._enter_boot(intake, node, about.boot, message.utc_us)
+        self._announced(intake, node, about.boot, message.utc_us)
         if about == node.about:
             return
         node.about = about
@@ -200,6 +209,12 @@ class Ingest:
             self.nodes[name] = node
             intake.batch.nodes.append((node.id, name, utc_us))
         return node
+
+    def _announced(self, intake: Intake, node: Node, number: int, utc_us: int) -> None:
+        """Take the boot a node says it is in as its current one, whatever frames came meanwhile."""
+        boot = self._enter_boot(intake, node, number, utc_us)
+        if node.boot != number:
+            node.boot, node.newest = number, _newest(boot)
 
     def _enter_boot(self, intake: Intake, node: Node, number: int, utc_us: int) -> Boot:
         """Return a boot of a node; one never seen before becomes its current one and ends the others."""
@@ -243,7 +258,7 @@ class Ingest:
             if live.any():
                 node.last_frame_mono_us = int(frames.mono_us[live].max())
                 node.last_frame_utc_us = int(frames.arrival_us[live].max())
-            node.newest = boot.account.newest_index - 1
+            node.newest = _newest(boot)
 
     # Restoring
 
@@ -262,7 +277,12 @@ class Ingest:
             boot = Boot.restore(row, self.accounting, self._reader)
             self._boots[node.name, row.boot] = boot
             node.boot = row.boot  # in order of their first sight: the last one stays
-            node.newest = boot.account.newest_index - 1 if boot.account.newest_index else None
+            node.newest = _newest(boot)
+
+
+def _newest(boot: Boot) -> int | None:
+    """Return the newest sample index of a boot, None before the first."""
+    return boot.account.newest_index - 1 if boot.account.newest_index else None
 
 
 def calibration_of(record: wire.Calibration) -> NodeCalibration:

@@ -1,4 +1,4 @@
-"""The thread every sample goes through: broker to load model at once, broker to journal to acknowledgement in order.
+"""The thread every sample goes through: to the load model at once, to the journal and the broker in order.
 
 The live figure does not wait for the disk; the acknowledgement and `committed` do.
 """
@@ -65,8 +65,8 @@ class Pipeline:
         ingest: Ingest,
         committer: Committer,
         rigs: Sequence[LiveRig],
-        feed: Feed,
         *,
+        feed: Feed,
         utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.summary: Summary = ingest.accounting.summary()

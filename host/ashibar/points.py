@@ -1,10 +1,12 @@
-"""Stored frames to lines of InfluxDB's line protocol, recomputed with the load model and the parameters of their time.
+"""Stored frames to lines of InfluxDB's line protocol, recomputed with the load model of their time.
 
-Every sample of the record is one line, and the same line each time: nothing depends on what was converted before.
+Every sample of the record is one line, and the same line each time: nothing depends on earlier conversions.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import isnan
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -108,8 +110,7 @@ def _by_parameters(
     times = np.array([frame.row.utc_us for frame in stretch], np.int64)
     chosen = np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)
     borders = [0, *(np.flatnonzero(np.diff(chosen)) + 1).tolist(), len(stretch)]
-    pairs = zip(borders[:-1], borders[1:], strict=True)
-    return [(stretch[start:stop], changes[int(chosen[start])][1]) for start, stop in pairs]
+    return [(stretch[start:stop], changes[int(chosen[start])][1]) for start, stop in pairwise(borders)]
 
 
 def _rows(
@@ -118,7 +119,7 @@ def _rows(
     params: RigParameters,
     calibrations: dict[int, NodeCalibration],
 ) -> Rows:
-    """Return the forces of frames of one node, in order of time; the rig's cells on other nodes are missing."""
+    """Return the forces of one node's frames in order of time; the rig's cells on other nodes are missing."""
     decoded = decode_many([frame.row.payload for frame in frames])
     parts: list[Rows] = []
     columns = params.columns[node]
@@ -168,7 +169,7 @@ def _format(head: str, result: Evaluation, params: RigParameters) -> list[str]:
         return [form % tuple(row) + tail for row, tail in zip(table.tolist(), tails, strict=True)]
     return [
         head
-        + "".join(f"{name}={value:.3f}," for name, value in zip(names, row, strict=True) if value == value)
+        + "".join(f"{name}={value:.3f}," for name, value in zip(names, row, strict=True) if not isnan(value))
         + tail
         for row, tail in zip(table.tolist(), tails, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The load model's parameters of each rig: from the configuration and the nodes' words, and to and from the record."""
+"""The load model's parameters of each rig: from configuration and nodes, to and from the record."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def session_zero(
     nodes: Mapping[str, Node],
     device_utc_us: Callable[[str, int, int], int | None],
 ) -> Zero | None:
-    """Return the session zero of the rig if each of its nodes says one, else None (the calibration's zero counts).
+    """Return the session zero of the rig if each of its nodes says one, else None: the calibration's counts.
 
     `device_utc_us(node, boot, device_us)` maps a device time where the node knows no other.
     """
@@ -100,6 +100,6 @@ def to_json(params: RigParameters) -> str:
 
 
 def from_json(record: str) -> RigParameters:
-    """Return the parameters that `to_json` wrote; msgspec.ValidationError or ValueError where they are none."""
+    """Return the parameters that `to_json` wrote; msgspec.ValidationError or ValueError if they are none."""
     stored = msgspec.json.decode(record, type=_Recorded)
     return RigParameters(**{name: getattr(stored, name) for name in RECORDED})

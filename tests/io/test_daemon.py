@@ -1,4 +1,4 @@
-"""The daemon in this process, against a real mosquitto: from a frame on the wire to the record and the page."""
+"""The daemon in this process, against a real mosquitto: from frame to record and page."""
 
 import json
 import threading
@@ -10,23 +10,8 @@ import pytest
 from ashibar.core.config import check
 from ashibar.daemon import Daemon
 from ashibar.io.journal import Reader
-from nodes import TestNode, about, frame
+from nodes import TestNode, about, document, frame
 from servers import wait_until
-
-
-def document(port, path, **more):
-    cells = [
-        {"hanger": hanger, "node": "bars-1", "channel": channel, "capacity_kg": 200, "class": "C3"}
-        for channel, hanger in enumerate(("left-head", "left-foot", "right-head", "right-foot"))
-    ]
-    return {
-        "studio": {"name": "quiet-room"},
-        "mqtt": {"port": port},
-        "journal": {"path": str(path)},
-        "web": {"port": 0},
-        "rig": [{"name": "room-1", "cell": cells}],
-        "session": {"body_weight_kg": 60, "source": "scale"},
-    } | more
 
 
 @pytest.fixture
@@ -43,6 +28,7 @@ def host(mosquitto, tmp_path):
 
 @pytest.fixture
 def node(mosquitto, host):
+    assert host.link.connected
     node = TestNode(mosquitto.port)
     yield node
     node.stop()
@@ -122,8 +108,9 @@ def test_a_frame_that_comes_after_all_is_taken_off_the_record_of_losses(host, no
 
 
 def test_a_new_boot_is_told_that_nothing_of_it_is_stored_yet(host, mosquitto):
+    assert host.link.connected
     node = TestNode(mosquitto.port, boot=4_000_000_000)
-    wait_until(lambda: node.committed_seen.is_set(), "the first committed")
+    assert node.committed_seen.wait(15)
     assert node.upto == -1
     node.stop()
 
@@ -141,7 +128,7 @@ def test_backlog_is_stamped_anew_once_live_frames_tell_the_time(host, node):
     assert np.abs(steps - 25_000).max() <= 25_000 * 0.05
 
 
-def test_a_restart_goes_on_where_the_journal_ends(mosquitto, tmp_path, host, node):
+def test_a_restart_goes_on_where_the_journal_ends(host, node):
     node.play(60)
     wait_until(lambda: node.upto == 59, "all to be committed")
     host.stop()
@@ -207,7 +194,7 @@ def test_it_stops_within_two_seconds_with_pages_attached(host, node):
         each.join(2)
 
 
-def test_display_tells_the_nodes_light_what_the_page_shows(host, node, mosquitto):
+def test_display_tells_the_nodes_light_what_the_page_shows(host, node):
     came = []
     node.client.message_callback_add(
         f"{node.root}/display", lambda _c, _d, message: came.append(json.loads(message.payload))

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from nodes import TestNode
-from servers import wait_until
-from test_daemon import document
-
 from ashibar.core.config import check
 from ashibar.daemon import Daemon
 from ashibar.io.influx import InfluxWriter, SinkError
 from ashibar.io.journal import Reader
+from nodes import TestNode, document
+from servers import wait_until
 
 
 @pytest.fixture
@@ -28,6 +26,7 @@ def host(mosquitto, influx, tmp_path):
 
 @pytest.fixture
 def node(mosquitto, host):
+    assert host.link.connected
     node = TestNode(mosquitto.port)
     yield node
     node.stop()

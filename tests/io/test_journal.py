@@ -4,8 +4,6 @@ import sqlite3
 import threading
 
 import pytest
-from servers import wait_until
-
 from ashibar.io.journal import (
     AsideRow,
     Batch,
@@ -20,6 +18,7 @@ from ashibar.io.journal import (
 )
 from ashibar.io.journal.schema import MIGRATIONS, migrate
 from ashibar.io.journal.writer import ASIDE_MAX_BYTES, ASIDE_MAX_ROWS
+from servers import wait_until
 
 NODE = (1, "bars-1", 0)
 
@@ -43,8 +42,8 @@ def journal(path):
 
 
 @pytest.fixture
-def reader(journal, path):
-    reader = Reader(path)
+def reader(journal):
+    reader = Reader(journal.path)
     yield reader
     reader.close()
 

@@ -1,4 +1,4 @@
-"""Times of a frame's samples from the stamps of its first and last one: the one way live figure and record take them."""
+"""Times of a frame's samples from the stamps of its ends: the one way live figure and record take them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def sample_utc_us(
     first_utc_us: NDArray[np.int64], last_utc_us: NDArray[np.int64], device_us: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return int64[K, S]: UTC of each sample of K frames, from the stamps of both ends [K] and device times [K, S].
+    """Return int64[K, S]: UTC of each sample of K frames, from both ends' stamps [K] and device times [K, S].
 
     Linear in device time between the ends, so that frames that follow each other never overlap.
     """

@@ -1,6 +1,6 @@
 """A sink behind the journal's cursor: copies the record to InfluxDB, moving the cursor only after a 2xx.
 
-What a frame becomes is the converter's business; here are the connection, the order and the patience. Time stamps
+What a frame becomes is the converter's business; here are the connection, the order and the patience. Stamps
 are those of the record, so a write repeated is the same points again.
 """
 
@@ -85,7 +85,7 @@ class InfluxSink:
         convert: Converter,
         move_cursor: Callable[[str, int], None],
     ) -> None:
-        """`move_cursor(sink, frame_id)` hands the new cursor to the journal's writer; any thread may call it."""
+        """`move_cursor(sink, frame_id)` hands the new cursor to the journal; any thread may call it."""
         self.written_frames = 0
         self.cursor = 0
         self._journal = journal
