@@ -1,5 +1,5 @@
 """What the chip starts after boot.py: the node, with the configuration in /config.json."""
 
-import barnode.node
+import loader
 
-barnode.node.main()
+loader.start()

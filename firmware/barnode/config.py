@@ -30,6 +30,7 @@ class Config:
         self.backlog_frames = self._take(
             "backlog_frames", 0, _whole(0, 32000), "0 (as memory allows) to 32000 expected"
         )
+        self.trial_s = self._take("trial_s", 30, _whole(1, 600), "1 to 600 s expected")
         self.wifi = self._wifi(given.get("wifi"))
         self.broker = self._broker(given.get("broker"))
         self.cells = self._cells(given.get("cells"), channels)

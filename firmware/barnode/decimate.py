@@ -75,7 +75,7 @@ class Merger:
         return DONE if last >= self._total else MORE
 
     def _extremes(self, first, last, cell, at):
-        """Codes are below every reading: one in the interval takes the place of the least, not the greatest."""
+        """Codes are below every reading: one in the interval takes the place of the least of them."""
         least = 0x1000000
         greatest = -0x1000000
         for i in range(first, last):
@@ -115,7 +115,7 @@ class Merger:
 
 
 class Decimation:
-    """Which frames of `backlog` are merged next: the oldest two of the lowest level, not of the newest quarter.
+    """Which frames of `backlog` are merged next: the oldest two of the lowest level, not the newest quarter.
 
     So the whole outage is kept a little coarser before any of it is kept much coarser, and its end stays at
     the full rate. A cursor for each level marks where merging goes on; what cannot be merged is passed by for
@@ -170,7 +170,7 @@ class Decimation:
         return True
 
     def _beyond(self, level, slot):
-        """Whether `slot` is not this level's yet: of the newest quarter, or the level below still works there."""
+        """Whether `slot` is not this level's yet: it is too new, or the level below still works there."""
         sequence = self._backlog.sequence[slot]
         if self._backlog.newest - sequence < self._full_rate:
             return True

@@ -13,7 +13,7 @@ import time
 
 from micropython import const
 
-from barnode import boards, pool, reports
+from barnode import boards, pool, reports, update
 from barnode.backlog import SPARE_SLOTS, Backlog
 from barnode.builder import FrameBuilder
 from barnode.clock import Clock, now_ms, since_ms
@@ -22,7 +22,10 @@ from barnode.config import Config, load
 from barnode.frame import frame_length
 from barnode.lights import Light
 from barnode.link import Link
+from barnode.maintenance import Maintenance
 from barnode.mqtt import Client
+from barnode.trial import Trial
+from barnode.update import Updater, running_loader
 from barnode.weight import Weight
 from barnode.wifi import Wifi
 
@@ -54,7 +57,16 @@ class Node:
         samples = config.samples_per_frame
         self._cause = reports.reset_cause()
         self.health = reports.Health(self.boot, self.channels, self._cause)
-        self.commands = Commands({"identify": self._identify, "reboot": self._reboot}, self._reply)
+        self.loader = running_loader()
+        self.maintenance = Maintenance(self._last_display, self._sum_n)
+        self.updater = Updater(self.loader, self.maintenance.refusal)
+        handlers = {
+            "identify": self._identify,
+            "maintenance": self.maintenance.command,
+            "reboot": self._reboot,
+            "update": self.updater.command,
+        }
+        self.commands = Commands(handlers, self._reply)
         wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples) + SPARE_SLOTS
         self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted), self.channels)
         calibration = config.calibration
@@ -134,8 +146,26 @@ class Node:
         self.client.wake()
 
     def _births(self):
-        about = reports.about(self.config, self.boot, self._cause, len(self.backlog.slots), self.problems)
-        return (("state", reports.state("online", self.boot)), ("about", about))
+        return (("state", reports.state("online", self.boot)), ("about", self._about()))
+
+    def _about(self):
+        return reports.about(
+            self.config,
+            self.boot,
+            self._cause,
+            len(self.backlog.slots),
+            self.problems,
+            update.about(self.loader),
+        )
+
+    def _tell_about(self):
+        self.client.publish("about", self._about(), True)
+
+    def _last_display(self):
+        return self.display, since_ms(now_ms(), self.display_ms)
+
+    def _sum_n(self):
+        return self.weight.sum_n
 
     def _reply(self, name, payload):
         self.client.publish(name, payload)
@@ -194,7 +224,15 @@ class Node:
     async def run(self, stop_event=None):
         """Work until `stop_event`, a reboot command or cancellation; then stop cleanly and answer the
         counters."""
-        work = [("commands", self.commands.run), ("reports", self._report)]
+        trial = Trial(
+            self.loader,
+            self.config.trial_s,
+            lambda: self.client.connected,
+            self.builder.taken,
+            self.maintenance.loaded,
+            self._tell_about,
+        )
+        work = [("commands", self.commands.run), ("reports", self._report), ("trial", trial.run)]
         if self.adc is not None:
             work.append(("sampler", self._sample))
         tasks = [asyncio.create_task(self._keep(name, one)) for name, one in work]

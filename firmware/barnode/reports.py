@@ -12,12 +12,13 @@ def state(word, boot):
     return json.dumps({"state": word, "boot": boot}).encode()
 
 
-def about(config, boot, reset_cause, backlog_frames, problems):
-    """Who this node is. `problems` are the mistakes in its configuration, in words."""
+def about(config, boot, reset_cause, backlog_frames, problems, versions):
+    """Who this node is. `problems`: the mistakes in its configuration, in words; `versions`: update's."""
     calibration = config.calibration
     payload = {
         "firmware": VERSION,
-        "manifest": None,
+        "manifest": versions["manifest"],
+        "update": versions["update"],
         "board": config.board["board"] if config.board else None,
         "adc": config.board["adc"] if config.board else None,
         "runtime": _runtime(),

@@ -34,6 +34,7 @@ class Weight:
         self._shift = 24 + _WEIGHT_BITS + spare - 29
         if calibration:
             self._set(calibration["cells"])
+        self.sum_n = None  # of the last interval reported; None: not known
         self._n = 0
         self._least = 0
         self._greatest = 0
@@ -73,6 +74,7 @@ class Weight:
             for cell in range(self._cells)
         ]
         whole = None not in cells
+        self.sum_n = sum(cells) if whole else None  # type: ignore[arg-type]
         # by hand: the library would print 0.07 as 0.07000000000000001
         payload = (
             '{"boot":%d,"index":%d,"cells_n":[%s],"sum_n":%s,"min_n":%s,"max_n":%s,'
@@ -81,7 +83,7 @@ class Weight:
                 self._boot,
                 index,
                 ",".join([_number(cell) for cell in cells]),
-                _number(sum(cells) if whole else None),
+                _number(self.sum_n),
                 _number(self._least * self._unit_n if whole else None),
                 _number(self._greatest * self._unit_n if whole else None),
                 self._calibration["id"] if calibrated else "null",

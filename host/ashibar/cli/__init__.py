@@ -6,6 +6,7 @@ import click
 
 from ashibar import __version__
 from ashibar.cli.demo import demo
+from ashibar.cli.node import node
 from ashibar.cli.run import run
 from ashibar.cli.simulate import simulate
 
@@ -25,5 +26,5 @@ def version() -> None:
     click.echo(f"ashibar {__version__}")
 
 
-for command in (demo, run, simulate):
+for command in (demo, node, run, simulate):
     main.add_command(command)

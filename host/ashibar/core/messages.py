@@ -79,6 +79,14 @@ class Zeros(Struct, frozen=True):
     session: SessionZero | None = None
 
 
+class Versions(Struct, frozen=True):
+    """Which copy of the firmware runs: `slot` empty is that copied by cable; `failed` was given up last."""
+
+    slot: Text = ""
+    on_trial: bool = False
+    failed: Text | None = None
+
+
 class About(Struct, frozen=True):
     """What a node is; retained, sent at birth and after each change of calibration or zero."""
 
@@ -95,6 +103,7 @@ class About(Struct, frozen=True):
     backlog_frames: Count | None = None
     calibration: Calibration | None = None
     zeros: Zeros = Zeros()
+    update: Versions | None = None
 
     def __post_init__(self) -> None:
         if self.calibration is not None and len(self.calibration.cells) != len(self.cells):

@@ -1,4 +1,4 @@
-"""The application of a node as files to send: read from a directory, listed with their SHA-256. It sends nothing."""
+"""The application of a node as files: read from a directory, listed with their SHA-256. It sends nothing."""
 
 from __future__ import annotations
 

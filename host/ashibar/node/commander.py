@@ -40,6 +40,7 @@ class Commander:
         port: int,
         studio: str,
         node: str,
+        *,
         user: str | None = None,
         password: str | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class Commander:
         with self._news:
             if not self._news.wait_for(lambda: name in self._replies, within_s):
                 raise NoReply(
-                    f"{self.node}: a reply to {command} expected within {within_s:g} s, none came: is it online?"
+                    f"{self.node}: a reply to {command} expected within {within_s:g} s, none came: check it"
                 )
             reply = self._replies.pop(name)
         if not reply.ok:
@@ -112,10 +113,10 @@ class Commander:
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         with self._news, contextlib.suppress(messages.MessageError):
             if message.topic == self._topics[Kind.REPLY]:
-                reply = messages.decode_as(messages.Reply, message.payload)
+                reply = messages.decode_as(messages.Reply, bytes(message.payload))
                 self._replies[reply.id] = reply
             else:
-                self._about = messages.decode_as(messages.About, message.payload)
+                self._about = messages.decode_as(messages.About, bytes(message.payload))
             self._news.notify_all()
 
 

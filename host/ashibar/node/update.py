@@ -1,4 +1,4 @@
-"""Updates one node over the air: sends what is missing, chunk by chunk, has it checked, and waits for the verdict.
+"""Updates one node over the air: sends what is missing in chunks, has it checked, waits for the verdict.
 
 It can be stopped and started again at any time: what the node has already got is not sent again.
 """
@@ -77,6 +77,8 @@ def _send(commander: Commander, application: Application, progress: Callable[[in
     total, done = sum(len(data) for _, data in files), 0
     for path, data in files:
         have = int(commander.ask("update", step="have", path=path)["have"])
+        if not data:  # it has to be there all the same
+            commander.ask("update", step="put", path=path, at=0, data="")
         while have < len(data):
             progress(done + have, total)
             part = base64.b64encode(data[have : have + chunk]).decode()
