@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ashibar.io.journal.safety import SAFETY
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -91,7 +93,7 @@ PACKED = (
 )
 
 # To add tables: append one tuple of statements here, and nothing else; docs/journal.md says how rows get in.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, PACKED)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, PACKED, SAFETY)
 
 
 class SchemaError(Exception):

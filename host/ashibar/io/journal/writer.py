@@ -10,15 +10,18 @@ import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from ashibar.io.journal.packed import Packed
 from ashibar.io.journal.schema import SchemaError, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ashibar.io.journal.batch import Batch
+    from ashibar.io.journal.packed import Block
 
+T = TypeVar("T")
 ASIDE_MAX_ROWS = (
     2000  # unreadable payloads kept for a person to look at; a flood of them must not fill the disk
 )
@@ -89,11 +92,12 @@ class Journal:
                 "space, or give another [journal] path"
             ) from error
         highest = (
-            "SELECT max(coalesce((SELECT max(id) FROM frames), 0),"
+            "SELECT max(coalesce((SELECT max(id) FROM frames), 0), coalesce((SELECT max(last_id) FROM blocks), 0),"
             " coalesce((SELECT max(frame_id) FROM cursors), 0))"
         )
         self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
         self._aside_rows = int(self._connection.execute("SELECT count(*) FROM aside").fetchone()[0])
+        self._packed = Packed(self._connection)
 
     def _open(self, utc_us: Callable[[], int]) -> sqlite3.Connection:
         try:
@@ -130,19 +134,36 @@ class Journal:
 
         Raises JournalFullError or JournalError, and then nothing of the batch is stored.
         """
+        try:
+            new = self.work(lambda connection: self._write(connection, batch))
+        except JournalError:
+            self._aside_rows = ASIDE_MAX_ROWS  # recount at the next chance
+            raise
+        self._next_id += len(batch.frames)
+        return new
+
+    def work(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `do` in a transaction and return its result, durable; raises as `commit`, nothing changed then."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            new = self._write(connection, batch)
+            result = do(connection)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-            self._aside_rows = ASIDE_MAX_ROWS  # recount at the next chance
-            raise self._named(error) from error
-        self._next_id += len(batch.frames)
-        return new
+            if isinstance(error, sqlite3.Error):
+                raise self._named(error) from error
+            raise
+        return result
+
+    def pack(self, block: Block) -> bool:
+        """Put a block in the place of its frames; False, and nothing changed, where they are not there."""
+        swapped = self.work(block.swap)
+        if swapped:
+            self._packed.add(block.node, block.boot, block.runs)
+        return swapped
 
     def _named(self, error: sqlite3.Error) -> JournalError:
         text = f"could not store in {self.path}: {error}"
@@ -170,7 +191,8 @@ class Journal:
             )
         new = 0
         if batch.frames:
-            rows = [(number, *row) for number, row in enumerate(batch.frames, self._next_id)]
+            frames = self._packed.unpacked(batch.frames)
+            rows = [(number, *row) for number, row in enumerate(frames, self._next_id)]
             new = connection.executemany(INSERT_FRAME, rows).rowcount
         self._write_ledger(connection, batch)
         self._write_rest(connection, batch)
