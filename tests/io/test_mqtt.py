@@ -3,6 +3,7 @@
 import paho.mqtt.client as paho
 import pytest
 from ashibar.io.mqtt import Link, MqttOptions, NotConnectedError
+from ashibar.sim.broker import start_broker
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import wait_until
 
@@ -130,3 +131,15 @@ def test_a_wrong_password_is_named_and_the_link_goes_on_trying(mosquitto):
     mosquitto.start()
     assert link.wait_connected(10)
     link.stop()
+
+
+def test_a_broker_that_does_not_answer_mqtt_5_is_spoken_to_in_3_1_1(tmp_path):
+    broker = start_broker(tmp_path, "amqtt")
+    link = Link(MqttOptions(host="127.0.0.1", port=broker.port, client_id="daemon"), [("t/#", 1)])
+    link.start()
+    try:
+        assert link.wait_connected(20)
+        assert link.protocol == "3.1.1"
+    finally:
+        link.stop()
+        broker.stop()

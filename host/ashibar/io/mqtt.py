@@ -120,6 +120,7 @@ class Link:
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._connected = threading.Event()
+        self._accepted = False
         self._client: paho.Client | None = None
         self._connection = 0
         self._version = paho.MQTTv311 if options.protocol == "3.1.1" else paho.MQTTv5
@@ -128,7 +129,7 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """True while the broker has accepted us and the subscriptions are asked for."""
+        """True while the broker has accepted us and granted the subscriptions."""
         return self._connected.is_set()
 
     @property
@@ -175,7 +176,7 @@ class Link:
         """
         client, connection = self._client, self._connection
         sent = 0
-        if client is not None and self._connected.is_set():
+        if client is not None and self._accepted:
             for message in messages:
                 if message.qos and message.connection == connection:
                     client.ack(message.mid, message.qos)
@@ -190,7 +191,7 @@ class Link:
         Raises NotConnectedError when there is no connection.
         """
         client = self._client
-        if client is None or not self._connected.is_set():
+        if client is None or not self._accepted:
             raise NotConnectedError(
                 f"expected a connection to publish {topic!r}, there is none; it is being made again"
             )
@@ -228,13 +229,13 @@ class Link:
         try:
             self._connect(client)
             client.loop_start()
-            if not answered.wait(CONNACK_TIMEOUT_S) or (closed.is_set() and not self._connected.is_set()):
+            if not answered.wait(CONNACK_TIMEOUT_S) or (closed.is_set() and not self._accepted):
                 self._not_accepted(refused)
             else:
                 self._silent = 0
-                self.stats.last_error = ""
             closed.wait()
         finally:
+            self._accepted = False
             self._connected.clear()
             self._client = None
             with contextlib.suppress(ValueError, OSError):
@@ -334,33 +335,48 @@ class Link:
                 refused.append("version" if reason.value in (1, UNSUPPORTED_VERSION) else str(reason))
                 closed.set()
             else:
-                self._accepted(client, session_present=flags.session_present)
+                self._subscribe(client, session_present=flags.session_present)
             answered.set()
 
         def on_disconnect(_client: paho.Client, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
-            if reason.is_failure and self._connected.is_set() and not self._stopping.is_set():
+            if reason.is_failure and self._accepted and not self._stopping.is_set():
                 self._complain(MqttError(f"connection lost: {reason}"))
+            self._accepted = False
             self._connected.clear()
             closed.set()
             answered.set()
 
+        def on_subscribe(
+            _client: paho.Client, _data: Any, _mid: int, reasons: list[Any], _props: Any
+        ) -> None:
+            self._granted(reasons)
+
         client.on_message = on_message
+        client.on_subscribe = on_subscribe
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
         client.on_socket_open = _no_delay
 
-    def _accepted(self, client: paho.Client, *, session_present: bool) -> None:
+    def _granted(self, reasons: list[Any]) -> None:
+        refusals = [str(reason) for reason in reasons if reason.is_failure]
+        if refusals:
+            self._complain(RefusedError(f"subscription refused: {refusals[0]}; allow it in the broker's ACL"))
+            return
+        self.stats.last_error = ""
+        self._connected.set()
+        log.info("connected to %s:%s, MQTT %s", self._options.host, self._options.port, self.protocol)
+
+    def _subscribe(self, client: paho.Client, *, session_present: bool) -> None:
         """Renew the subscriptions: a broker that lost its sessions comes back without them."""
         if self.stats.connects and not session_present:
             self.stats.sessions_lost += 1
             log.warning("the broker has lost our session; nodes send again what was not committed")
         self.stats.connects += 1
+        self._accepted = True
         if self._version == paho.MQTTv5:
             client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._subscriptions])
         else:
             client.subscribe(self._subscriptions)
-        self._connected.set()
-        log.info("connected to %s:%s, MQTT %s", self._options.host, self._options.port, self.protocol)
 
 
 def _no_delay(_client: paho.Client, _data: Any, sock: Any) -> None:
