@@ -79,6 +79,8 @@ class CellConfig:
     channel: int
     capacity_n: float
     accuracy_class: CellClass
+    working_load_n: float | None = None  # above it the hanger is overloaded; None: that alarm is not armed
+    noise_n: float | None = None  # standard deviation at rest, from commissioning; None: noise is not judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,16 @@ class RigConfig:
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """The therapist's body weight and where it comes from; None: not known, and no client load is shown."""
+    """The body weight where nobody entered another, and when a session counts as forgotten.
+
+    `body_weight_n` None: not known, and no client load is shown. `required`: no figure without a session.
+    """
 
     body_weight_n: float | None
     source: WeightSource
+    required: bool = False
+    ask_after_s: float = 900.0
+    close_after_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,18 @@ class LimitsConfig:
     target_low: float | None
     target_high: float | None
     client_limit: float | None
+    calibration_valid_days: float = 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyLogConfig:
+    """Where an owner keeps the head of each day's log: a directory of files, and e-mail. None: not kept."""
+
+    head_dir: str | None = None
+    mail_to: str | None = None
+    mail_from: str | None = None
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +149,7 @@ class Config:
     unit: Unit
     limits: LimitsConfig
     influx: InfluxConfig | None
+    safety_log: SafetyLogConfig = SafetyLogConfig()
 
 
 class _WrongError(Exception):
@@ -210,6 +231,12 @@ def _url(value: Any) -> str:
     raise _WrongError("an address such as http://127.0.0.1:8086", "begin it with http:// or https://")
 
 
+def _mail(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+", value):
+        return value
+    raise _WrongError("an e-mail address", "write it as in owner@example.org")
+
+
 _SECTIONS: Final[dict[str, dict[str, _Field]]] = {
     "studio": {"name": _Field(_name)},
     "mqtt": {
@@ -227,12 +254,23 @@ _SECTIONS: Final[dict[str, dict[str, _Field]]] = {
     "session": {
         "body_weight_kg": _Field(_number(40, 150, "kg", NEWTON_PER_KG), None),
         "source": _Field(_choice(WEIGHT_SOURCES), "typed"),
+        "required": _Field(_boolean, False),
+        "ask_after_min": _Field(_number(0.05, 240, "min", 60.0), 900.0),
+        "close_after_min": _Field(_number(0.05, 240, "min", 60.0), 300.0),
     },
     "display": {"unit": _Field(_choice(UNITS), "kg")},
     "limits": {
         "target_low_percent": _Field(_number(0, 200, "% of body weight", 0.01), None),
         "target_high_percent": _Field(_number(0, 200, "% of body weight", 0.01), None),
         "client_limit_percent": _Field(_number(0, 200, "% of body weight", 0.01), None),
+        "calibration_valid_days": _Field(_number(1, 3660, "days"), 365.0),
+    },
+    "safety_log": {
+        "head_dir": _Field(_text("the path of a directory"), None),
+        "mail_to": _Field(_mail, None),
+        "mail_from": _Field(_mail, None),
+        "smtp_host": _Field(_text("the mail server's host name"), "127.0.0.1"),
+        "smtp_port": _Field(_integer(1, 65535), 25),
     },
     "influx": {
         "url": _Field(_url),
@@ -248,6 +286,8 @@ _CELL: Final = {
     "channel": _Field(_integer(0, MAX_CHANNEL)),
     "capacity_kg": _Field(_number(1, 5000, "kg", NEWTON_PER_KG)),
     "class": _Field(_choice(tuple(BUDGET))),
+    "working_load_kg": _Field(_number(1, 5000, "kg", NEWTON_PER_KG), None),
+    "noise_kg": _Field(_number(0.001, 10, "kg", NEWTON_PER_KG), None),
 }
 _OPTIONAL: Final = ("influx",)
 
@@ -335,8 +375,7 @@ def _cells(raw: Any, rig: str, mistakes: list[Mistake]) -> tuple[CellConfig, ...
         before = len(mistakes)
         table = _table(_CELL, each, f"{rig} [[rig.cell]] {number}", mistakes)
         if len(mistakes) == before:
-            values = (table[key] for key in ("hanger", "node", "channel", "capacity_kg", "class"))
-            cells.append(CellConfig(*values))
+            cells.append(CellConfig(*(table[key] for key in _CELL)))
     _once([(f"{rig} [[rig.cell]]", cell.hanger) for cell in cells], "a hanger of a rig", mistakes)
     return tuple(cells)
 
@@ -362,6 +401,11 @@ def _relations(read: dict[str, dict[str, Any]], mistakes: list[Mistake]) -> None
                 "add the other, or remove both",
             )
         )
+    safety = read["safety_log"]
+    if safety["mail_to"] is not None and safety["mail_from"] is None:
+        mistakes.append(
+            Mistake("[safety_log] mail_from", "an address beside mail_to", "nothing", "add who it is from")
+        )
     if mqtt["ca_file"] is not None and not mqtt["tls"]:
         mistakes.append(
             Mistake("[mqtt] ca_file", "tls = true beside it", "no TLS", "add tls = true, or remove ca_file")
@@ -384,11 +428,10 @@ def _config(read: dict[str, dict[str, Any]], rigs: tuple[RigConfig, ...]) -> Con
         journal_path=read["journal"]["path"],
         web=WebConfig(**read["web"]),
         rigs=rigs,
-        session=SessionConfig(read["session"]["body_weight_kg"], read["session"]["source"]),
+        session=SessionConfig(*(read["session"][key] for key in _SECTIONS["session"])),
         unit=read["display"]["unit"],
-        limits=LimitsConfig(
-            limits["target_low_percent"], limits["target_high_percent"], limits["client_limit_percent"]
-        ),
+        limits=LimitsConfig(*(limits[key] for key in _SECTIONS["limits"])),
+        safety_log=SafetyLogConfig(**read["safety_log"]),
         influx=InfluxConfig(**read["influx"]) if "influx" in read else None,
     )
 

@@ -65,7 +65,14 @@ def _resolved(config: Config, directory: Path) -> Config:
         ca_file=absolute(config.mqtt.ca_file),
     )
     influx = config.influx and replace(config.influx, token_file=absolute(config.influx.token_file))
-    return replace(config, mqtt=mqtt, influx=influx, journal_path=absolute(config.journal_path) or "")
+    safety_log = replace(config.safety_log, head_dir=absolute(config.safety_log.head_dir))
+    return replace(
+        config,
+        mqtt=mqtt,
+        influx=influx,
+        safety_log=safety_log,
+        journal_path=absolute(config.journal_path) or "",
+    )
 
 
 def _single(path: Path, expected: str, came: str, remedy: str) -> ConfigError:
