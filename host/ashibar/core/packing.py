@@ -1,7 +1,7 @@
 """A block of one boot's frames as few bytes, and the frames back from it to the last bit.
 
 Headers, spacings and counts become columns and go through `core.rice`; the checksum is computed anew.
-A frame that would not come back the same is kept as it is. It decides nothing about which frames are packed, or when.
+A frame that would not come back the same is kept as it is. It does not choose frames.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whole numbers to few bytes and back, in arrays: differences of the order that suits, then Rice codes.
 
-Made for columns of a record (counts, times, sequences); it knows nothing of what they mean. Rice, R. F. (1979),
-"Some practical universal noiseless coding techniques"; choosing an order for each stretch is from lossless audio.
+Made for columns of a record (counts, times, sequences); it knows nothing of what they mean. Rice (1979),
+"Some practical universal noiseless coding techniques"; an order for each stretch is as in lossless audio.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Batch:
     events: list[EventRow] = field(default_factory=list)
     cursors: dict[str, tuple[int, int]] = field(default_factory=dict)  # sink -> frame_id, moved_us
     keeps: list[KeepRow] = field(default_factory=list)
-    # Any other table's: SQL and the rows it is run for, in order. What fails holds up all that is behind it, so
+    # Any other table's: SQL and the rows it is run for, in order. What fails holds up all behind it, so
     # only statements that cannot fail on their rows belong here (ON CONFLICT says what happens instead).
     statements: list[tuple[str, Sequence[tuple[Any, ...]]]] = field(default_factory=list)
 

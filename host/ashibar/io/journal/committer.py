@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ashibar.io.journal.batch import Batch
 from ashibar.io.journal.writer import Journal, JournalError
@@ -16,11 +17,14 @@ from ashibar.io.journal.writer import Journal, JournalError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 RETRY_MIN_S = 0.25
 RETRY_MAX_S = 2.0  # space that was freed is used within this
 MAX_FRAMES = 4000  # of one transaction: more gains nothing and makes a failure cost more
+BETWEEN_TIMEOUT_S = 30.0  # work that can wait gives up then, and comes again
 FLUSH_TIMEOUT_S = 1.0  # at the end; what is not stored then is not acknowledged, and comes again
 
 
@@ -32,6 +36,7 @@ class Committer:
         self.commits = 0
         self._journal = journal
         self._waiting: deque[tuple[Batch, Callable[[], None] | None]] = deque()
+        self._between: deque[tuple[Future[Any], Callable[[Journal], Any]]] = deque()
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -59,6 +64,23 @@ class Committer:
         self._waiting.append((batch, stored))
         self._wake.set()
 
+    def between(self, work: Callable[[Journal], T], timeout_s: float = BETWEEN_TIMEOUT_S) -> T:
+        """Run `work` in the journal's thread between two commits and return its result; live commits first.
+
+        It is tried once. Raises what it raises, and JournalError where its turn does not come in time.
+        """
+        turn: Future[T] = Future()
+        self._between.append((turn, work))
+        self._wake.set()
+        try:
+            return turn.result(timeout_s)
+        except TimeoutError as error:
+            turn.cancel()
+            raise JournalError(
+                f"expected a turn in the journal within {timeout_s:g} s, came none: it is busy or "
+                "cannot store; it is tried again later"
+            ) from error
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything handed in is stored; False when the time ran out."""
         return self._idle.wait(timeout_s)
@@ -76,13 +98,25 @@ class Committer:
         while not self._stopping.is_set():
             self._wake.wait()
             self._wake.clear()
-            while self._waiting and not self._stopping.is_set():
-                self._one_commit()
+            while (self._waiting or self._between) and not self._stopping.is_set():
+                if self._waiting:
+                    self._one_commit()
+                if self._between:
+                    self._one_between()
             if not self._waiting:
                 self._idle.set()
                 if self._waiting:  # handed in between the two lines above
                     self._idle.clear()
                     self._wake.set()
+
+    def _one_between(self) -> None:
+        turn, work = self._between.popleft()
+        if not turn.set_running_or_notify_cancel():
+            return
+        try:
+            turn.set_result(work(self._journal))
+        except Exception as error:  # noqa: BLE001 (it is raised where the work came from)
+            turn.set_exception(error)
 
     def _one_commit(self) -> None:
         """Store a group of waiting batches in one transaction, however often it takes."""

@@ -5,22 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ashibar.io.journal.batch import FrameRow
+from ashibar.io.journal.frames import FrameView, StoredFrame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-FRAME_COLUMNS = (
-    "id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us, fit,"
-    " received_us, payload"
-)
-
-
-class StoredFrame(NamedTuple):
-    """A frame and the id it is stored under."""
-
-    id: int
-    row: FrameRow
 
 
 class BootRow(NamedTuple):
@@ -45,6 +34,12 @@ class Reader:
             timeout=5.0,
         )
         self._connection.execute("PRAGMA query_only = ON")
+        self.frames = FrameView(self._connection)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for queries on tables of other modules; it cannot write."""
+        return self._connection
 
     def close(self) -> None:
         """Close the connection."""
@@ -96,30 +91,24 @@ class Reader:
 
     def frames_after(self, cursor: int, limit: int) -> list[StoredFrame]:
         """Return frames with ids above `cursor`, ascending, never past one whose stamp is provisional."""
-        rows = self._all(
-            f"SELECT {FRAME_COLUMNS} FROM frames WHERE id > ?"  # noqa: S608 (constant columns)
-            " AND id < coalesce((SELECT min(id) FROM frames WHERE fit IS NULL), 9223372036854775807)"
-            " ORDER BY id LIMIT ?",
-            cursor,
-            limit,
-        )
-        return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
+        return self.frames.after(cursor, limit)
 
     def frames_of(self, node: int, boot: int, first: int = 0, last: int = 2**32 - 1) -> list[StoredFrame]:
         """Return the frames of a boot with sequences `first` to `last`, in their order."""
-        rows = self._all(
-            f"SELECT {FRAME_COLUMNS} FROM frames"  # noqa: S608 (constant columns)
-            " WHERE node = ? AND boot = ? AND seq BETWEEN ? AND ? ORDER BY seq",
-            node,
-            boot,
-            first,
-            last,
-        )
-        return [StoredFrame(row[0], FrameRow(*row[1:])) for row in rows]
+        return self.frames.of_boot(node, boot, first, last)
+
+    def frames_between(self, from_us: int, to_us: int) -> Iterator[StoredFrame]:
+        """Yield the settled frames with samples in `from_us` <= time < `to_us`, in order of time."""
+        return self.frames.between(from_us, to_us)
 
     def highest_frame_id(self) -> int:
         """Return the highest frame id, 0 for none."""
-        return int(self._all("SELECT coalesce(max(id), 0) FROM frames")[0][0])
+        return int(
+            self._all(
+                "SELECT max(coalesce((SELECT max(id) FROM frames), 0),"
+                " coalesce((SELECT max(last_id) FROM blocks), 0))"
+            )[0][0]
+        )
 
     def cursor(self, sink: str) -> int:
         """Return how far a sink has come, 0 where it never began."""
@@ -144,13 +133,10 @@ class Reader:
 
     def newest_device_us(self, node: int, boot: int) -> int | None:
         """Return a device time not before that of any sample stored of a boot, None where there is none."""
-        rows = self._all(
-            "SELECT device_us + max(0, utc_last_us - utc_us) FROM frames WHERE node = ? AND boot = ?"
-            " ORDER BY seq DESC LIMIT 1",
-            node,
-            boot,
-        )
-        return int(rows[0][0]) if rows else None
+        newest = self.frames.newest_of_boot(node, boot)
+        if newest is None:
+            return None
+        return newest.row.device_us + max(0, newest.row.utc_last_us - newest.row.utc_us)
 
     def gaps(self) -> list[tuple[int, int, int, int, str, int]]:
         """Return node, boot, first and last sequence, reason and time of record of every gap."""
@@ -168,5 +154,4 @@ class Reader:
 
     def totals(self) -> tuple[int, int]:
         """Return the number of frames and of samples stored."""
-        frames, samples = self._all("SELECT count(*), coalesce(sum(samples), 0) FROM frames")[0]
-        return int(frames), int(samples)
+        return self.frames.totals()

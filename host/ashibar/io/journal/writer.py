@@ -92,7 +92,8 @@ class Journal:
                 "space, or give another [journal] path"
             ) from error
         highest = (
-            "SELECT max(coalesce((SELECT max(id) FROM frames), 0), coalesce((SELECT max(last_id) FROM blocks), 0),"
+            "SELECT max(coalesce((SELECT max(id) FROM frames), 0),"
+            " coalesce((SELECT max(last_id) FROM blocks), 0),"
             " coalesce((SELECT max(frame_id) FROM cursors), 0))"
         )
         self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
@@ -143,7 +144,7 @@ class Journal:
         return new
 
     def work(self, do: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `do` in a transaction and return its result, durable; raises as `commit`, nothing changed then."""
+        """Run `do` in a transaction of its own and return its result, durable; raises as `commit` does."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
