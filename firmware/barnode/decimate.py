@@ -46,8 +46,13 @@ class Merger:
         unit = 2 if level else 1  # what must not be torn apart
         units = (na + nb) // unit
         group = (units + self._pairs_most - 1) // self._pairs_most
-        self._a, self._b, self._na, self._total = a, b, na, na + nb
-        self._joint, self._group, self._next = joint, group * unit, 0
+        self._a = a  # one by one: a tuple would be allocated
+        self._b = b
+        self._na = na
+        self._total = na + nb
+        self._joint = joint
+        self._group = group * unit
+        self._next = 0
         self.samples = 2 * ((units + group - 1) // group)
         self._counts = HEADER + 2 * self.samples
         out = self.out
@@ -164,7 +169,9 @@ class Decimation:
         if self._fit(a, b, level) and self._merger.begin(
             backlog.slots[a], backlog.samples[a], backlog.slots[b], backlog.samples[b], level
         ):
-            self._a, self._b, self._sequence = a, b, backlog.sequence[a]
+            self._a = a
+            self._b = b
+            self._sequence = backlog.sequence[a]
         else:
             self._cursor[level] = b
         return True
@@ -190,7 +197,8 @@ class Decimation:
     def _go_on(self):
         """A step of the merge under way; abandoned when one of the two was sent, stored or dropped since."""
         backlog = self._backlog
-        a, b = self._a, self._b
+        a = self._a
+        b = self._b
         level = level_of(backlog.own_flags(a))
         if backlog.sequence[a] != self._sequence or not self._fit(a, b, level):
             self._a = -1

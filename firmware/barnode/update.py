@@ -100,7 +100,10 @@ class Updater:
         there = manifest.size_of(full)
         if request.get("at") != there:
             raise ValueError("at: %d expected, %r came: ask with have" % (there, request.get("at")))
-        data = binascii.a2b_base64(request.get("data") or "")
+        data = request.get("data")
+        if not isinstance(data, str):
+            raise ValueError("data: base64 expected, %r came" % (data,))  # noqa: TRY004 - a refusal
+        data = binascii.a2b_base64(data.encode())
         if (not data and size != 0) or len(data) > CHUNK:
             raise ValueError("data: 1 to %d bytes expected, %d came" % (CHUNK, len(data)))
         if size is not None and there + len(data) > size:

@@ -26,7 +26,7 @@ def copy_firmware(target, version=None, **changes):
 class Device:
     """The chip: `boots` is what each start reported, `lines` everything said. It restarts as a chip does."""
 
-    def __init__(self, micropython, folder, port, *, calibrated=True, force_n=0.0, trial_s=1):
+    def __init__(self, micropython, folder, port, *, calibrated=True, force_n=0.0, trial_s=1, ticks_start=0):
         self.flash = folder / "flash"
         self.flash.mkdir(parents=True)
         copy_firmware(self.flash)
@@ -45,7 +45,11 @@ class Device:
             "trial_s": trial_s,
         }
         self.config = folder / "config.json"
-        text = {"node": node, "board": virtual_rig.board_config(cells, 1), "device": str(self.flash)}
+        text = {
+            "node": node,
+            "board": virtual_rig.board_config(cells, 1) | {"ticks_start": ticks_start},
+            "device": str(self.flash),
+        }
         self.config.write_text(json.dumps(text))
         self._command = [
             micropython,
