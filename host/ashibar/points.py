@@ -23,7 +23,7 @@ from ashibar.ingest import calibration_of
 from ashibar.rigs import from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,19 +46,25 @@ class Points:
 
     def __call__(self, frames: Sequence[StoredFrame], reader: Reader) -> bytes:
         """Return the lines of `frames`, one a sample and rig."""
-        lookup = _Lookup(self._rigs, reader)
         lines: list[str] = []
+        for rig, params, result in self.evaluations(frames, reader):
+            lines += _format(f"{MEASUREMENT},rig={rig},studio={self._studio} ", result, params)
+        return "".join(lines).encode()
+
+    def evaluations(
+        self, frames: Sequence[StoredFrame], reader: Reader
+    ) -> Iterator[tuple[str, RigParameters, Evaluation]]:
+        """Yield rig, parameters and results of every stretch of `frames`: the values every sink writes."""
+        lookup = _Lookup(self._rigs, reader)
         for stretch in _stretches(frames):
             for rig, changes in lookup.parameters.items():
                 for part, params in _by_parameters(stretch, changes):
                     node = lookup.names[part[0].row.node]
                     if node in params.nodes:
-                        lines += self._lines(rig, node, part, params, lookup)
-        return "".join(lines).encode()
+                        yield rig, params, self._evaluated(node, part, params, lookup)
 
-    def _lines(
-        self, rig: str, node: str, part: list[StoredFrame], params: RigParameters, lookup: _Lookup
-    ) -> list[str]:
+    @staticmethod
+    def _evaluated(node: str, part: list[StoredFrame], params: RigParameters, lookup: _Lookup) -> Evaluation:
         first = part[0].row
         before = lookup.reader.frames_of(
             first.node, first.boot, max(0, first.seq - CONTEXT_FRAMES), first.seq - 1
@@ -67,8 +73,7 @@ class Points:
         rows = _rows(part, node, params, calibrations)
         context = _rows(before, node, params, calibrations) if before else Rows.empty(len(params.cells))
         context = context.take(context.utc_us < rows.utc_us[0])
-        result = evaluated(rows, _bar(rows), context, _bar(context), params)
-        return _format(f"{MEASUREMENT},rig={rig},studio={self._studio} ", result, params)
+        return evaluated(rows, _bar(rows), context, _bar(context), params)
 
 
 class _Lookup:
