@@ -26,7 +26,9 @@ def copy_firmware(target, version=None, **changes):
 class Device:
     """The chip: `boots` is what each start reported, `lines` everything said. It restarts as a chip does."""
 
-    def __init__(self, micropython, folder, port, *, calibrated=True, force_n=0.0, trial_s=1, ticks_start=0):
+    def __init__(
+        self, micropython, folder, port, *, calibrated=True, force_n=0.0, trial_s=1, ticks_start=0, **settings
+    ):
         self.flash = folder / "flash"
         self.flash.mkdir(parents=True)
         copy_firmware(self.flash)
@@ -43,6 +45,7 @@ class Device:
             "cells": [{"name": name, "capacity_n": 1961.33} for name in CELLS],
             "calibration": calibration if calibrated else None,
             "trial_s": trial_s,
+            **settings,
         }
         self.config = folder / "config.json"
         text = {
