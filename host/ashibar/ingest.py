@@ -75,6 +75,22 @@ class Ingest:
         self._topics: dict[str, topics.Topic | str] = {}
         self._restore()
 
+    def restart(self) -> None:
+        """Forget what is not in the journal and begin again from what is.
+
+        After an error half-way through `take`, sequences may count as seen that never reach the disk.
+        """
+        self.accounting = Accounting()
+        self.nodes.clear()
+        self._boots.clear()
+        self._restore()
+
+    def refuse(self, message: Inbound, reason: str) -> Intake:
+        """Put a message aside that could not be taken in, so that it does not block those behind it."""
+        intake = Intake()
+        self._put_aside(intake, message, reason)
+        return intake
+
     def take(self, messages: Sequence[Inbound]) -> Intake:
         """Take in messages in order of arrival."""
         intake = Intake()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ashibar.core.accounting import Summary
     from ashibar.core.messages import Display
     from ashibar.core.track import NodeSamples
-    from ashibar.ingest import Ingest
+    from ashibar.ingest import Ingest, Intake
     from ashibar.io.journal import Committer
     from ashibar.io.mqtt import Inbound, Link
     from ashibar.live import LiveRig
@@ -106,18 +106,47 @@ class Pipeline:
                     self._handle(inbound)
                 self._tick(time.monotonic())
             except Exception:
-                log.exception(
-                    "the pipeline goes on after an error; the messages at hand are not acknowledged"
-                )
+                log.exception("the pipeline goes on after an error in its timers")
         self._account()
 
     def _handle(self, inbound: list[Inbound]) -> None:
-        """Take a batch of messages: first onto the page, then to the disk, then acknowledged."""
-        intake = self._ingest.take(inbound)
-        self._show(intake.samples)
+        """Hand a batch of messages to the journal, which acknowledges them once stored, and to the page."""
+        try:
+            intake = self._ingest.take(inbound)
+        except Exception:
+            log.exception("a batch of %d messages failed; they are taken one by one", len(inbound))
+            self._handle_singly(inbound)
+            return
+        self._submit(inbound, intake)
+
+    def _handle_singly(self, inbound: list[Inbound]) -> None:
+        """Take messages one by one from what the journal knows; put aside the one that cannot be taken."""
+        self._restart_ingest()
+        for message in inbound:
+            try:
+                intake = self._ingest.take([message])
+            except Exception as error:
+                log.exception("a message on %s could not be taken in and is put aside", message.topic)
+                self._restart_ingest()
+                intake = self._ingest.refuse(message, f"could not be taken in: {error!r}")
+            self._submit([message], intake)
+
+    def _restart_ingest(self) -> None:
+        """Go back to what is on the disk; what was handed in before must be there first."""
+        while not self._committer.flush(1.0):
+            if self._stopping.is_set():
+                return
+        self._ingest.restart()
+
+    def _submit(self, inbound: list[Inbound], intake: Intake) -> None:
+        """To the journal first, so that an error on the way to the page cannot cost a sample."""
         self._committer.submit(intake.batch, partial(self._stored, inbound, intake.uptos))
-        if intake.abouts_changed:
-            self._take_zeros()
+        try:
+            self._show(intake.samples)
+            if intake.abouts_changed:
+                self._take_zeros()
+        except Exception:
+            log.exception("the samples are stored, but the live figure could not be made of them")
 
     def _stored(self, inbound: list[Inbound], uptos: dict[tuple[str, int], int]) -> None:
         """Acknowledge what is on the disk. Runs in the journal's thread, in the order of the batches."""
