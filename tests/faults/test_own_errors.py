@@ -35,7 +35,7 @@ def node(mosquitto, host):
 
 def stored_sequences(host):
     with contextlib.closing(Reader(host.path)) as reader:
-        return [frame.seq for frame in reader.frames_of(1, 7)]
+        return [frame.row.seq for frame in reader.frames_of(1, 7)]
 
 
 def test_a_message_that_trips_the_intake_is_put_aside_and_its_neighbours_are_stored(host, node, monkeypatch):
