@@ -28,6 +28,7 @@ class SyntheticAdc:
         for i in range(self.channels):
             buf[offset + i] = self._count
             self._count = (self._count + 1) & 0x7FFFFF
+        return True
 
     def silent(self, buf, offset):
         self.read(buf, offset)
