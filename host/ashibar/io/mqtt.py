@@ -24,6 +24,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ashibar.io.mqtt_client import BurstClient
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -121,7 +123,7 @@ class Link:
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._accepted = False
-        self._client: paho.Client | None = None
+        self._client: BurstClient | None = None
         self._connection = 0
         self._version = paho.MQTTv311 if options.protocol == "3.1.1" else paho.MQTTv5
         self._silent = 0
@@ -175,15 +177,13 @@ class Link:
         Those of a former connection are left out: the broker delivers them again and the journal knows them.
         """
         client, connection = self._client, self._connection
-        sent = 0
+        mids: list[int] = []
         if client is not None and self._accepted:
-            for message in messages:
-                if message.qos and message.connection == connection:
-                    client.ack(message.mid, message.qos)
-                    sent += 1
-        self.stats.acknowledged += sent
-        self.stats.acknowledgements_void += sum(1 for message in messages if message.qos) - sent
-        return sent
+            mids = [each.mid for each in messages if each.qos and each.connection == connection]
+            client.ack_many(mids)
+        self.stats.acknowledged += len(mids)
+        self.stats.acknowledgements_void += sum(1 for message in messages if message.qos) - len(mids)
+        return len(mids)
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
         """Send one message now. Nothing is kept for later: what the host says is repeated, or stale.
@@ -269,9 +269,9 @@ class Link:
 
     def _make_client(
         self, answered: threading.Event, closed: threading.Event, refused: list[str]
-    ) -> paho.Client:
+    ) -> BurstClient:
         options = self._options
-        client = paho.Client(
+        client = BurstClient(
             CallbackAPIVersion.VERSION2,
             options.client_id,
             clean_session=None if self._version == paho.MQTTv5 else False,

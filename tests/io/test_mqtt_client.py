@@ -1,0 +1,72 @@
+"""Bursts of packets through paho's client as the daemon uses it, on a plain socket."""
+
+import socket
+import struct
+
+import paho.mqtt.client as paho
+import pytest
+from ashibar.io.mqtt_client import BurstClient
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+
+
+@pytest.fixture
+def connected():
+    """A client that has its CONNACK, the broker's end of its connection, and what it was given."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = BurstClient(CallbackAPIVersion.VERSION2, "x", protocol=paho.MQTTv5, manual_ack=True)
+        came = []
+        client.on_message = lambda _client, _data, message: came.append((message.mid, message.payload))
+        client.connect("127.0.0.1", listener.getsockname()[1], keepalive=60)
+        broker = listener.accept()[0]
+        broker.recv(1000)
+        broker.sendall(CONNACK)
+        client.loop(1.0)
+        yield client, broker, came
+        client.disconnect()
+        broker.close()
+
+
+def publish(mid, payload):
+    body = struct.pack("!H1sH", 1, b"t", mid) + b"\x00" + payload
+    return bytes([0x32, len(body)]) + body
+
+
+def test_a_burst_is_handled_in_one_turn(connected):
+    client, broker, came = connected
+    broker.sendall(b"".join(publish(mid, b"x" * 50) for mid in range(1, 301)))
+    client.loop(1.0)
+    assert came == [(mid, b"x" * 50) for mid in range(1, 301)]
+
+
+def test_a_packet_that_comes_in_pieces_is_whole(connected):
+    client, broker, came = connected
+    data = b"".join(publish(mid, bytes([mid]) * 40) for mid in range(1, 21))
+    for start in range(0, len(data), 7):
+        broker.sendall(data[start : start + 7])
+        client.loop(1.0)
+    assert came == [(mid, bytes([mid]) * 40) for mid in range(1, 21)]
+
+
+def test_many_acknowledgements_are_one_write_in_order(connected):
+    client, broker, _ = connected
+    client.ack_many(range(1, 501))
+    client.loop(1.0)
+    assert broker.recv(65536) == b"".join(struct.pack("!BBH", 0x40, 2, mid) for mid in range(1, 501))
+
+
+def test_what_came_before_the_end_of_the_connection_is_still_handled(connected):
+    client, broker, came = connected
+    broker.sendall(publish(1, b"last"))
+    broker.close()
+    client.loop(1.0)
+    assert came == [(1, b"last")]
+    assert client.loop(1.0) == MQTTErrorCode.MQTT_ERR_CONN_LOST
+
+
+def test_what_is_overridden_is_still_what_paho_calls():
+    for name in ("_sock_recv", "_packet_queue", "loop_read"):
+        assert callable(getattr(paho.Client, name))
+    assert "_sock_recv" in paho.Client._packet_read.__code__.co_names
+    assert "loop_read" in paho.Client._loop.__code__.co_names
