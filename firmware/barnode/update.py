@@ -102,7 +102,7 @@ class Updater:
             raise ValueError("at: %d expected, %r came: ask with have" % (there, request.get("at")))
         data = request.get("data")
         if not isinstance(data, str):
-            raise ValueError("data: base64 expected, %r came" % (data,))  # noqa: TRY004 - a refusal
+            raise ValueError("data: base64 expected, %s came" % type(data).__name__)  # noqa: TRY004 - a refusal
         data = binascii.a2b_base64(data.encode())
         if (not data and size != 0) or len(data) > CHUNK:
             raise ValueError("data: 1 to %d bytes expected, %d came" % (CHUNK, len(data)))

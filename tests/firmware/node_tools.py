@@ -121,7 +121,8 @@ class StubHost:
             if client is not None and self.frames:
                 upto = -1
                 while upto + 1 in self.frames:
-                    upto += 1
+                    flags = self.frames[upto + 1][3]
+                    upto += 1 << (flags >> 4) if flags & 8 else 1
                 client.publish(
                     ROOT_TOPIC + "committed", json.dumps({"boot": self.boot, "upto": upto}), 1, retain=True
                 )

@@ -87,7 +87,7 @@ class Sender:
     def _file(self, path, data):
         have = self.ask(step="have", path=path)["have"]
         for at in range(have, len(data), CHUNK):
-            chunk = binascii.b2a_base64(data[at : at + CHUNK])
+            chunk = binascii.b2a_base64(data[at : at + CHUNK]).decode()
             self.ask(step="put", path=path, at=at, data=chunk)
             if self.log is not None:
                 self.boundaries.append(length(self.log))
