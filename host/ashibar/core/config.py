@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from ashibar.core.retention import MIN_FREE_BYTES, Policy
 from ashibar.core.uncertainty import BUDGET, CellClass
 from ashibar.core.units import NEWTON_PER_KG, UNITS, Unit
 
@@ -143,6 +144,7 @@ class Config:
     studio: str
     mqtt: MqttConfig
     journal_path: str
+    retention: Policy
     web: WebConfig
     rigs: tuple[RigConfig, ...]
     session: SessionConfig
@@ -249,7 +251,12 @@ _SECTIONS: Final[dict[str, dict[str, _Field]]] = {
         "tls": _Field(_boolean, False),
         "ca_file": _Field(_text("the path of a file"), None),
     },
-    "journal": {"path": _Field(_text("the path of a file"))},
+    "journal": {
+        "path": _Field(_text("the path of a file")),
+        "raw_days": _Field(_number(1, 36_500, "days"), None),
+        "max_gb": _Field(_number(0.05, 100_000, "GB", 1e9), None),
+        "min_free_mb": _Field(_number(100, 1e6, "MB", 1e6), MIN_FREE_BYTES),
+    },
     "web": {"host": _Field(_text("an address"), "127.0.0.1"), "port": _Field(_integer(0, 65535), 8080)},
     "session": {
         "body_weight_kg": _Field(_number(40, 150, "kg", NEWTON_PER_KG), None),
@@ -426,6 +433,7 @@ def _config(read: dict[str, dict[str, Any]], rigs: tuple[RigConfig, ...]) -> Con
         studio=studio,
         mqtt=MqttConfig(**mqtt),
         journal_path=read["journal"]["path"],
+        retention=_retention(read["journal"]),
         web=WebConfig(**read["web"]),
         rigs=rigs,
         session=SessionConfig(*(read["session"][key] for key in _SECTIONS["session"])),
@@ -433,6 +441,13 @@ def _config(read: dict[str, dict[str, Any]], rigs: tuple[RigConfig, ...]) -> Con
         limits=LimitsConfig(*(limits[key] for key in _SECTIONS["limits"])),
         safety_log=SafetyLogConfig(**read["safety_log"]),
         influx=InfluxConfig(**read["influx"]) if "influx" in read else None,
+    )
+
+
+def _retention(journal: dict[str, Any]) -> Policy:
+    budget = journal["max_gb"]
+    return Policy(
+        journal["raw_days"], None if budget is None else round(budget), round(journal["min_free_mb"])
     )
 
 

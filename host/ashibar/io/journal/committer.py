@@ -128,7 +128,9 @@ class Committer:
                 break
             except Exception as error:  # noqa: BLE001 (whatever it is, the measuring goes on)
                 self._complain(error)
-            if self._stopping.wait(delay_s):
+            if self._between:  # it may be what makes room
+                self._one_between()
+            elif self._stopping.wait(delay_s):
                 return
             delay_s = min(delay_s * 2, RETRY_MAX_S)
         if self._problem is not None:
