@@ -11,7 +11,7 @@ from ashibar.core.alarm_conditions import SignalBlock
 from ashibar.core.alarm_states import Input
 from ashibar.core.bodyweight import BodyWeight
 from ashibar.core.compare import by_key, differences
-from ashibar.core.replay import Acted, Begin, Change, Evidence, HostEnd, derive
+from ashibar.core.replay import Acted, Begin, Change, Evidence, HostEnd, Setting, derive
 from ashibar.core.replay_signal import InForce, Taken, evaluations
 from ashibar.core.session import End, SessionRules, SessionState, Start, Terms
 from ashibar.core.session_summary import Account
@@ -33,7 +33,9 @@ def forces(load_kg, seed=0):
 
 
 def begin(**changes):
-    return Begin("room-1", HANGERS, LIMITS, SessionRules(), SessionState(rig="room-1"), **changes)
+    return Begin(
+        "room-1", HANGERS, Setting(LIMITS, False), SessionRules(), SessionState(rig="room-1"), **changes
+    )
 
 
 def at_us(second):

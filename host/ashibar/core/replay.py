@@ -6,7 +6,7 @@ could see (no data, dates, disk) is not derived: it was recorded as it was obser
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 
 from ashibar.core import alarm_bank, session_summary
 from ashibar.core.alarm_conditions import SignalBlock, plan_alarms
+from ashibar.core.evaluate import Evaluation
 from ashibar.core.incident import Incident, capture
 from ashibar.core.records import RefusedError
 from ashibar.core.session import Change as SessionChange
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
 
     from ashibar.core.alarm import Act, AlarmState, Transition
     from ashibar.core.alarm_conditions import Limits
-    from ashibar.core.evaluate import Evaluation
 
+EARLIEST_US: Final = -(2**62)
 RUNNING: Final = (Phase.LIVE, Phase.ASKING)
+COLUMNS: Final = tuple(each.name for each in fields(Evaluation) if each.name not in {"spikes", "late"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,15 @@ class HostEnd:
     """The host closed the session by itself; it stays closed, whatever came in later."""
 
 
-What = Event | Acted | HostEnd | Any  # Any: core.alarm_conditions.Limits
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Other limits, and whether session priorities hold."""
+
+    limits: Limits
+    live: bool
+
+
+What = Event | Acted | HostEnd | Setting
 
 
 class Change(NamedTuple):
@@ -73,7 +83,7 @@ class Begin:
 
     rig: str
     cells: tuple[str, ...]
-    limits: Limits
+    setting: Setting
     rules: SessionRules
     session: SessionState
     alarms: Mapping[str, AlarmState] = field(default_factory=dict)
@@ -114,35 +124,40 @@ def derive(
     changes: Sequence[Change],
     evidence: Callable[[Session], Evidence],
     until_us: int,
+    *,
+    from_us: int = EARLIEST_US,
 ) -> Derived:
-    """Derive everything up to and including `until_us`; changes are in the order in which they were made.
+    """Derive everything from `from_us` up to and including `until_us`, Unix microseconds.
 
-    Those that take effect at one moment keep that order.
+    Samples before it only prepare what looks back. Changes are in the order in which they were made; those
+    that take effect at one moment keep it.
     """
     course = Course(begin, evidence)
     waiting = sorted(changes, key=lambda change: change.after_us)
     for result in results:
-        block = _until(SignalBlock.of(result), until_us)
-        course.spikes += sum(spike.utc_us <= until_us for spike in result.spikes)
-        while len(block.utc_us) and waiting:
-            cut = _position(block.utc_us, waiting[0].after_us)
-            if cut == len(block.utc_us):
+        course.spikes += sum(from_us <= spike.utc_us <= until_us for spike in result.spikes)
+        course.prepare(_rows(result, result.utc_us < from_us))
+        rest = _rows(result, (result.utc_us >= from_us) & (result.utc_us <= until_us))
+        while len(rest) and waiting:
+            cut = _position(rest.utc_us, waiting[0].after_us)
+            if cut == len(rest):
                 break
-            course.take(block.part(0, cut))
+            course.take(_rows(rest, slice(0, cut)))
             course.change(waiting.pop(0))
-            block = block.part(cut, len(block.utc_us))
-        course.take(block)
+            rest = _rows(rest, slice(cut, None))
+        course.take(rest)
     for change in waiting:
         if change.after_us <= until_us:
             course.change(change)
     return course.finish(until_us)
 
 
+def _rows(result: Evaluation, which: slice | NDArray[np.bool_]) -> Evaluation:
+    return Evaluation(*(getattr(result, name)[which] for name in COLUMNS))
+
+
 def _until(block: SignalBlock, until_us: int) -> SignalBlock:
-    keep = block.utc_us <= until_us
-    if keep.all():
-        return block
-    return SignalBlock(*(getattr(block, name)[keep] for name in SignalBlock.__slots__))
+    return block.part(0, int(np.searchsorted(block.utc_us, until_us, side="right")))
 
 
 def _position(utc_us: NDArray[np.int64], after_us: int) -> int:
@@ -164,31 +179,43 @@ class Course:
         self._rig = begin.rig
         self._rules = begin.rules
         self._evidence = evidence
-        self._plan = plan_alarms(begin.cells, begin.limits)
+        self._plan = plan_alarms(begin.cells, begin.setting.limits)
         self._session = begin.session
-        live = begin.session.phase in RUNNING
+        live = begin.setting.live
         self._bank = alarm_bank.first_bank(self._plan, begin.alarms, begin.last_us, live=live)
+        self._memory: alarm_bank.Bank | None = None
         self._folds: list[_Fold] = []
         self._records: list[SessionRecord] = []
         self._alarms: list[Transition] = []
         self._incidents: tuple[Incident, ...] = ()
         self._samples = 0
-        self._latest_us = np.iinfo(np.int64).min
+        self._latest_us = EARLIEST_US
         self._refused: list[str] = []
 
-    def take(self, block: SignalBlock) -> None:
-        """Take the samples that follow."""
-        if not len(block.utc_us):
+    def prepare(self, result: Evaluation) -> None:
+        """Take samples before the beginning: they change nothing but what conditions remember."""
+        if not len(result):
             return
-        self._samples += len(block.utc_us)
+        memory = self._memory or alarm_bank.first_bank(self._plan)
+        self._memory, _ = alarm_bank.advance(self._plan, memory, SignalBlock.of(result))
+        self._bank = replace(
+            self._bank, carry=self._memory.carry, known_us=self._memory.known_us, last_us=self._memory.last_us
+        )
+
+    def take(self, result: Evaluation) -> None:
+        """Take the samples that follow."""
+        if not len(result):
+            return
+        self._samples += len(result)
+        block = SignalBlock.of(result)
         self._bank, lines = alarm_bank.advance(self._plan, self._bank, block)
         self._note(lines)
+        for run in loaded_runs(result.utc_us, np.where(result.zeroed, result.bar_n, np.nan)):
+            self._step(run, run.to_us)
         rising = block.rising(self._latest_us)
         if not len(rising.utc_us):
             return
         self._latest_us = int(rising.utc_us[-1])
-        for run in loaded_runs(rising.utc_us, rising.bar_n):
-            self._step(run, run.to_us)
         self._step(Clock(), self._latest_us)
         for fold in self._folds:
             ended_us = fold.session.ended_us
@@ -203,10 +230,10 @@ class Course:
                 self._act(what, change.at_us)
             elif isinstance(what, HostEnd):
                 self._host_end(change.at_us)
-            elif isinstance(what, Event):
-                self._step(what, change.at_us)
+            elif isinstance(what, Setting):
+                self._set(what, change.at_us)
             else:
-                self._limit(what, change.at_us)
+                self._step(what, change.at_us)
         except RefusedError as error:
             self._refused.append(str(error))
 
@@ -232,11 +259,12 @@ class Course:
         self._bank, lines = alarm_bank.act(self._plan, self._bank, acted.key, acted.act, at_us)
         self._note(lines)
 
-    def _limit(self, limits: Limits, at_us: int) -> None:
-        plan = plan_alarms(self._plan.cells, limits)
+    def _set(self, setting: Setting, at_us: int) -> None:
+        plan = plan_alarms(self._plan.cells, setting.limits)
         self._bank, lines = alarm_bank.replan(self._plan, plan, self._bank, at_us)
         self._plan = plan
-        self._note(lines)
+        self._bank, more = alarm_bank.set_live(plan, self._bank, live=setting.live, now_us=at_us)
+        self._note(lines + more)
 
     def _note(self, lines: Sequence[Transition]) -> None:
         signal = {alarm.key for alarm in self._plan.alarms[: self._plan.signals]}
@@ -248,10 +276,10 @@ class Course:
         before = self._session
         self._session, records = step_session(self._rules, before, event, at_us)
         self._records += records
-        self._follow(before, at_us)
+        self._follow(before)
 
-    def _follow(self, before: SessionState, at_us: int) -> None:
-        """Keep folds and priorities in step with the session."""
+    def _follow(self, before: SessionState) -> None:
+        """Keep the folds in step with the session."""
         now = self._session.session
         if now is not None and (before.session is None or before.session.id != now.id):
             state = session_summary.begin(self._plan.cells, bands_of(now.terms), now.started_us)
@@ -261,13 +289,9 @@ class Course:
             if now.terms != fold.session.terms:
                 fold.state = session_summary.with_bands(fold.state, bands_of(now.terms))
             fold.session = now
-        live = self._session.phase in RUNNING
-        if live != self._bank.live:
-            moment_us = at_us if live or now is None or now.ended_us is None else now.ended_us
-            self._bank, lines = alarm_bank.set_live(self._plan, self._bank, live=live, now_us=moment_us)
-            self._note(lines)
 
     def _host_end(self, at_us: int) -> None:
+        self._step(Clock(), at_us)
         if self._session.phase in RUNNING:
             self._refused.append(
                 f"{self._rig}: the host closed the session at {at_us} us, the record shows load until then"

@@ -5,27 +5,24 @@ Samples come in the order of the signal, in windows of any size; nothing depends
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ashibar.core import evaluate
-from ashibar.core.evaluate import Evaluation
 from ashibar.core.session_summary import Account
-from ashibar.core.track import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from ashibar.core.evaluate import State
+    from ashibar.core.evaluate import Evaluation, State
     from ashibar.core.rig import RigParameters
     from ashibar.core.track import NodeSamples
 
-COLUMNS: Final = tuple(each.name for each in fields(Evaluation) if each.name not in {"spikes", "late"})
+
+EDGE_US: Final = 60_000_000  # so much of the record before a span is read with it, always
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +36,17 @@ class InForce:
 def evaluations(windows: Iterable[Sequence[NodeSamples]], history: Sequence[InForce]) -> Iterator[Evaluation]:
     """Give the results of all samples in order; what is undecided at the end counts as load.
 
-    `history` ascends; before its first entry that one is used. ValueError without any.
+    `history` ascends; before its first entry that one is used. At each entry what came before is settled, as
+    it is live: no result waits across a change. ValueError without any.
     """
     stream = _Stream(history)
     for window in windows:
         yield from stream.take(window)
-    yield from stream.finish()
+    yield from stream.settle()
 
 
 class _Stream:
-    """The load model in mid-stream. One derivation, used once."""
+    """The load model in mid-stream. Used for one derivation."""
 
     def __init__(self, history: Sequence[InForce]) -> None:
         if not history:
@@ -62,19 +60,25 @@ class _Stream:
 
     def take(self, window: Sequence[NodeSamples]) -> Iterator[Evaluation]:
         for number, samples in self._cut(window):
+            if number > self._number:
+                yield from self._enter(number)
             params = self._history[number].params
-            if self._state is not None and params.cells != self._history[self._number].params.cells:
-                yield from self.finish()
-            self._number = number
             before = self._state or evaluate.start(params)
             self._state, result = evaluate.advance(before, samples, params)
-            yield from self._dated(result, before)
+            yield result
 
-    def finish(self) -> Iterator[Evaluation]:
+    def settle(self) -> Iterator[Evaluation]:
         if self._state is not None:
-            before, self._state = self._state, None
-            _, result = evaluate.flush(before, self._history[self._number].params)
-            yield from self._dated(result, before)
+            self._state, result = evaluate.flush(self._state, self._history[self._number].params)
+            yield result
+
+    def _enter(self, number: int) -> Iterator[Evaluation]:
+        """Settle what came before an entry of the history; other cells begin anew."""
+        yield from self.settle()
+        before, after = self._history[self._number].params, self._history[number].params
+        if before.cells != after.cells:
+            self._state = None
+        self._number = number
 
     def _cut(self, window: Sequence[NodeSamples]) -> list[tuple[int, list[NodeSamples]]]:
         """Divide a window where the parameters change; they never go back, as a clock may."""
@@ -89,38 +93,6 @@ class _Stream:
                 if stop > start:
                     parts.setdefault(int(numbers[start]), []).append(_slice(samples, start, stop))
         return sorted(parts.items())
-
-    def _dated(self, result: Evaluation, before: State) -> Iterator[Evaluation]:
-        """Compute rows anew that became final under later parameters than those of their time."""
-        numbers = np.clip(np.searchsorted(self._starts, result.utc_us, side="right") - 1, 0, self._number)
-        params = self._history[self._number].params
-        older = int(np.argmax(numbers == self._number)) if (numbers == self._number).any() else len(numbers)
-        edges = [0, *(np.flatnonzero(np.diff(numbers[:older])) + 1).tolist(), older]
-        for start, stop in pairwise(edges):
-            own = self._history[int(numbers[start])].params if stop > start else params
-            if own.cells == params.cells and stop > start:
-                yield _anew(result, before, start, stop, own)
-            elif stop > start:
-                yield part(result, start, stop)
-        rest = part(result, older, len(result))
-        yield replace(rest, spikes=result.spikes, late=result.late)
-
-
-def part(result: Evaluation, start: int, stop: int) -> Evaluation:
-    """Give rows `start` to `stop` (exclusive) as views, without the spikes."""
-    return Evaluation(*(getattr(result, name)[start:stop] for name in COLUMNS))
-
-
-def _anew(result: Evaluation, before: State, start: int, stop: int, params: RigParameters) -> Evaluation:
-    rows = Rows(result.utc_us, result.force_n, result.fault, _zero_at_us(result))
-    context = before.rows.then(rows.take(slice(0, start)))
-    context_n = np.concatenate([before.bar_n, result.bar_n[:start]])
-    mine = slice(start, stop)
-    return evaluate.evaluated(rows.take(mine), result.bar_n[mine], context, context_n, params)
-
-
-def _zero_at_us(result: Evaluation) -> NDArray[np.int64]:
-    return result.utc_us - np.rint(result.zero_age_s * 1e6).astype(np.int64)
 
 
 def _slice(samples: NodeSamples, start: int, stop: int) -> NodeSamples:
@@ -147,7 +119,11 @@ class Taken:
             yield window
 
     def account(self, nodes: Sequence[str], from_us: int, to_us: int) -> Account:
-        """Count samples stamped later than `from_us`, up to `to_us`, and indices left out between them."""
+        """Count samples stamped later than `from_us`, up to `to_us`, and indices left out before them.
+
+        What is missing behind the last sample is not counted: nobody can know it when the span has just
+        ended. What is missing at its beginning is, if there is a sample up to `EDGE_US` before.
+        """
         stored = missing = 0
         for node in nodes:
             previous: NodeSamples | None = None
@@ -173,7 +149,7 @@ def _left_out(before: NodeSamples, after: NodeSamples, from_us: int, to_us: int)
     """Count indices between two stretches, spread evenly over the time between, that lie within the span."""
     end = before.first_index + len(before.utc_us)
     count, first_us, last_us = after.first_index - end, int(before.utc_us[-1]), int(after.utc_us[0])
-    if count <= 0 or last_us <= first_us:
+    if count <= 0 or last_us <= first_us or last_us > to_us or first_us < from_us - EDGE_US:
         return 0
     at_us = first_us + np.arange(1, count + 1, dtype=np.int64) * (last_us - first_us) // (count + 1)
     return int(((at_us > from_us) & (at_us <= to_us)).sum())

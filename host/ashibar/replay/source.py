@@ -123,3 +123,8 @@ def in_force(records: Iterable[tuple[int, str]]) -> list[InForce]:
     for from_us, record in records:
         found[from_us] = InForce(from_us, from_json(record))
     return [found[from_us] for from_us in sorted(found)]
+
+
+def rigs(reader: Reader) -> list[str]:
+    """Give the names of the rigs on record."""
+    return [row[0] for row in reader.connection.execute("SELECT DISTINCT rig FROM parameters ORDER BY rig")]

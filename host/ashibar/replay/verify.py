@@ -1,0 +1,231 @@
+"""Whether the record still says what follows from it: the chain of the log, every figure derived again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from ashibar.core import chain
+from ashibar.core.alarm_table import ALARMS
+from ashibar.core.compare import Difference, by_key
+from ashibar.replay import script
+from ashibar.replay.run import derive_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ashibar.core.chain import ChainEntry, Head, Verdict
+    from ashibar.core.replay import Derived
+    from ashibar.io.journal import SafetyReader
+
+SETTLE_US: Final = 120_000_000  # what began within the stretch has ended by then: delays, pauses in use
+SESSION_RECORDS: Final = (
+    *script.SESSION_KINDS, "session-asked", "session-resumed", script.USE_BEGAN, script.USE_ENDED,
+)  # fmt: skip
+SUMMARY: Final = "session-summary"
+RECOMPUTED: Final = "recomputed"
+INCIDENT: Final = "incident"
+HOST_ALARMS: Final = frozenset(alarm.key for alarm in ALARMS if alarm.source == "host")
+NO_FIGURES: Final = ("rig", "session", "from", "after_us", "for_s")
+
+
+class Report(NamedTuple):
+    """What a comparison found: how much was compared, and each thing that is not the same."""
+
+    rig: str
+    from_us: int
+    to_us: int
+    samples: int
+    sessions: int
+    alarms: int
+    incidents: int
+    differences: tuple[Difference, ...]
+
+
+Parts = dict[str, dict[str, Any]]  # "session", "record", "alarm", "incident" -> name -> value
+
+
+def verify_chain(reader: SafetyReader, heads: Sequence[Head] = ()) -> Verdict:
+    """Check the safety log against itself and against heads kept elsewhere."""
+    return chain.verify(reader.log_lines(), heads)
+
+
+def read_heads(path: Path) -> list[Head]:
+    """Read heads as `ashibar log heads` prints them; ValueError names the line that is none."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            told = json.loads(line)
+            found.append(chain.Head(seq=told["seq"], hash=told["hash"], utc_us=told["utc_us"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: expected a head as `ashibar log heads` prints it, came {line[:60]!r}"
+                "; give the file as it was kept"
+            ) from error
+    return found
+
+
+def verify_span(
+    reader: SafetyReader, rig: str, from_us: int, to_us: int, progress: Callable[[int], None] | None = None
+) -> Report:
+    """Derive a stretch again and compare it with the newest record of it."""
+    begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
+    derived = derive_span(reader, rig, begin_us, end_us + SETTLE_US, progress)
+    mine = derived_parts(derived, from_us, end_us)
+    theirs = recorded_parts(reader, rig, from_us, end_us)
+    found = [each for part in theirs for each in by_key(part, theirs[part], mine[part])]
+    found += [Difference("action", "done", text) for text in derived.refused]
+    found += _table_differences(reader, rig, from_us, end_us, theirs["session"])
+    return Report(
+        rig, from_us, end_us, derived.samples, len(theirs["session"]), len(theirs["alarm"]),
+        len(theirs["incident"]), tuple(found),
+    )  # fmt: skip
+
+
+def whole_sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> tuple[int, int]:
+    """Widen a stretch to the sessions that reach into or out of it."""
+    before = reader.sessions(rig, to_us=from_us - 1, limit=1)
+    inside = reader.sessions(rig, from_us=from_us, to_us=to_us, limit=1)
+    begin_us, end_us = from_us, to_us
+    for row in before:
+        told = json.loads(row.record)
+        if told["ended_us"] is None or told["ended_us"] >= from_us:
+            begin_us = told["started_us"] - 1
+    for row in inside:
+        end_us = max(end_us, json.loads(row.record)["ended_us"] or to_us)
+    return begin_us, end_us
+
+
+def derived_parts(derived: Derived, from_us: int, to_us: int) -> Parts:
+    """Give what was derived by name, as far as it happened within the stretch."""
+    plain: dict[str, Any] = msgspec.to_builtins(derived)
+    sessions = {
+        each["session"]["id"]: each
+        for each in plain["sessions"]
+        if from_us <= each["session"]["started_us"] <= to_us and each["summary"] is not None
+    }
+    records = [(line["kind"], line["at_us"], {"by": line["by"], **line["data"]}) for line in plain["records"]]
+    alarms = [(f"{line['key']} {line['cause']}", line["at_us"], _line(line)) for line in plain["alarms"]]
+    spans = [(line["id"], line["triggers"][0]["at_us"], _span(line)) for line in plain["incidents"]]
+    return {"session": sessions} | {
+        part: _named(lines, from_us, to_us)
+        for part, lines in (("record", records), ("alarm", alarms), ("incident", spans))
+    }
+
+
+def _line(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: line[name] for name in ("before", "after", "priority", "by", "note")}
+
+
+def _span(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: line[name] for name in ("from_us", "to_us", "triggers")}
+
+
+def _named(lines: Iterable[tuple[str, int, Any]], from_us: int, to_us: int) -> dict[str, Any]:
+    """Name lines by what and when; what happened several times in one moment is numbered."""
+    found: dict[str, Any] = {}
+    for what, at_us, data in lines:
+        if from_us <= at_us <= to_us:
+            name, count = f"{what} at {at_us}", 1
+            while name in found:
+                count += 1
+                name = f"{what} at {at_us} ({count})"
+            found[name] = data
+    return found
+
+
+def recorded_parts(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Parts:
+    """Give the newest record of the stretch: as recomputed after a late delivery, else as announced."""
+    anew = [
+        entry for entry in script.entries(reader, rig, (RECOMPUTED,), 0, 2**62)
+        if entry.data["from_us"] <= to_us and entry.data["to_us"] >= from_us
+    ]  # fmt: skip
+    parts: Parts = {"session": dict(_sessions(reader, rig, from_us, to_us))}
+    records = script.entries(reader, rig, SESSION_RECORDS, from_us, to_us)
+    alarms = script.entries(reader, rig, (script.ALARM,), from_us, to_us)
+    parts["record"] = _named(((e.kind, e.utc_us, _record(e)) for e in records), from_us, to_us)
+    parts["alarm"] = _named(
+        ((f"{e.data['key']} {e.data['cause']}", e.utc_us, _alarm(e)) for e in alarms if _of_signal(e)),
+        from_us,
+        to_us,
+    )
+    parts["incident"] = _named(_incidents(reader, rig, from_us, to_us), from_us, to_us)
+    for entry in anew:
+        _replace(parts, entry.data)
+    return parts
+
+
+def _replace(parts: Parts, data: dict[str, Any]) -> None:
+    """Let a recomputed record stand for what was announced within its stretch."""
+    for part in ("record", "alarm", "incident"):
+        kept = {name: value for name, value in parts[part].items() if not _within(name, data)}
+        parts[part] = kept | data[part]
+
+
+def _within(name: str, data: dict[str, Any]) -> bool:
+    at_us = int(name.partition(" at ")[2].partition(" ")[0])
+    return bool(data["from_us"] <= at_us <= data["to_us"])
+
+
+def _sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Iterator[tuple[str, Any]]:
+    """Give ended sessions that began within the stretch, figures as the log has them, the newest ones."""
+    figures = {
+        entry.data["session"]: entry.data["summary"]
+        for entry in script.entries(reader, rig, (SUMMARY,), from_us, 2**62)
+    }
+    for row in reader.sessions(rig, from_us=from_us, to_us=to_us):
+        told = json.loads(row.record)
+        if told["ended_us"] is not None and row.id in figures:
+            yield row.id, {"session": told, "summary": figures[row.id]}
+
+
+def _record(entry: ChainEntry) -> dict[str, Any]:
+    return {"by": entry.who} | {k: v for k, v in entry.data.items() if k not in NO_FIGURES}
+
+
+def _alarm(entry: ChainEntry) -> dict[str, Any]:
+    by = "" if entry.who == script.HOST else entry.who
+    return {"before": entry.data["before"], "after": entry.data["after"], "priority": entry.data["priority"],
+            "by": by, "note": entry.data["note"]}  # fmt: skip
+
+
+def _of_signal(entry: ChainEntry) -> bool:
+    return entry.data["key"].partition(":")[0] not in HOST_ALARMS
+
+
+def _incidents(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Iterator[tuple[str, int, Any]]:
+    """Give the incidents that are over, by their first trigger."""
+    for entry in script.entries(reader, rig, (INCIDENT,), from_us, 2**62):
+        first_us = entry.data["triggers"][0]["at_us"]
+        if from_us <= first_us <= to_us:
+            yield entry.data["id"].removeprefix(f"{rig}-"), first_us, _span(entry.data)
+
+
+def _table_differences(
+    reader: SafetyReader, rig: str, from_us: int, to_us: int, sessions: dict[str, Any]
+) -> Iterator[Difference]:
+    """Compare the table that lists are read from with the log."""
+    for row in reader.sessions(rig, from_us=from_us, to_us=to_us):
+        logged = sessions.get(row.id)
+        kept = None if row.summary is None else json.loads(row.summary)
+        if logged is not None and kept != logged["summary"]:
+            yield Difference(f"session {row.id} in the table", kept, logged["summary"])
+
+
+def recomputed(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> dict[str, Any] | None:
+    """Give the data of an entry `recomputed`, if the newest record of the stretch is not what follows now.
+
+    For the daemon, after a late delivery. What was announced stays in the log.
+    """
+    report = verify_span(reader, rig, from_us, to_us)
+    if not report.differences:
+        return None
+    begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
+    parts = derived_parts(derive_span(reader, rig, begin_us, end_us + SETTLE_US), from_us, end_us)
+    told = {part: parts[part] for part in ("record", "alarm", "incident")}
+    return {"rig": rig, "from_us": from_us, "to_us": end_us, **told}
