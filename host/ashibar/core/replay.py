@@ -6,7 +6,7 @@ could see (no data, dates, disk) is not derived: it was recorded as it was obser
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from ashibar.core.alarm_conditions import SignalBlock, plan_alarms
 from ashibar.core.evaluate import Evaluation
 from ashibar.core.incident import Incident, capture
 from ashibar.core.records import RefusedError
+from ashibar.core.replay_signal import COLUMNS
 from ashibar.core.session import Change as SessionChange
 from ashibar.core.session import (
     Clock,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 EARLIEST_US: Final = -(2**62)
 RUNNING: Final = (Phase.LIVE, Phase.ASKING)
-COLUMNS: Final = tuple(each.name for each in fields(Evaluation) if each.name not in {"spikes", "late"})
 
 
 @dataclass(frozen=True, slots=True)

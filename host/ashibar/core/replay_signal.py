@@ -5,23 +5,25 @@ Samples come in the order of the signal, in windows of any size; nothing depends
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ashibar.core import evaluate
+from ashibar.core.evaluate import Evaluation
 from ashibar.core.session_summary import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ashibar.core.evaluate import Evaluation, State
+    from ashibar.core.evaluate import State
     from ashibar.core.rig import RigParameters
     from ashibar.core.track import NodeSamples
 
 
+COLUMNS: Final = tuple(each.name for each in fields(Evaluation) if each.name not in {"spikes", "late"})
 EDGE_US: Final = 60_000_000  # so much of the record before a span is read with it, always
 
 

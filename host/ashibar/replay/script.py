@@ -79,7 +79,8 @@ def _change(entry: ChainEntry) -> Change | None:
     if entry.kind == ALARM:
         if entry.who == HOST or data["cause"] not in ACTIONS:
             return None
-        act = Act(Input(data["cause"]), entry.who, data["note"], float(data.get("for_s", 0.0)))
+        until_us = data.get("until_us") or at_us
+        act = Act(Input(data["cause"]), entry.who, data["note"], (until_us - at_us) / 1e6)
         after_us = data.get("after_us")
         return Change(at_us if after_us is None else after_us, at_us, Acted(data["key"], act))
     event = _event(entry)
@@ -124,9 +125,7 @@ def _moved(state: AlarmState, entry: ChainEntry) -> AlarmState:
     conditions = {Input.RAISE: True, Input.CLEAR: False, Input.LOST: None}
     condition = conditions.get(cause, state.condition)
     latched = state.latched or (cause is Input.RAISE and data["key"].partition(":")[0] in LATCHING)
-    until_us = (
-        at_us + round(1e6 * data.get("for_s", 0.0)) if cause is Input.SHELVE else state.shelved_until_us
-    )
+    until_us = data.get("until_us") if cause is Input.SHELVE else state.shelved_until_us
     return msgspec.structs.replace(
         state, name=after, since_us=state.since_us if after is before else at_us,
         condition=condition, raw=condition, raw_since_us=at_us if cause in conditions else state.raw_since_us,

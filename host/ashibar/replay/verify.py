@@ -29,7 +29,7 @@ SUMMARY: Final = "session-summary"
 RECOMPUTED: Final = "recomputed"
 INCIDENT: Final = "incident"
 HOST_ALARMS: Final = frozenset(alarm.key for alarm in ALARMS if alarm.source == "host")
-NO_FIGURES: Final = ("rig", "session", "from", "after_us", "for_s")
+NO_FIGURES: Final = ("rig", "session", "from", "after_us")
 
 
 class Report(NamedTuple):
