@@ -40,5 +40,12 @@ def test_three_versions_as_sources_leave_a_quarter_of_the_flash_free(blocks):
     assert 3 * blocks * BLOCK <= FLASH_BYTES * 3 // 4
 
 
+def test_compiled_for_the_chip_it_is_sent_in_less_than_60_kb(tmp_path):
+    compiled = application.compiled(application.read(FIRMWARE), tmp_path)
+    assert "barnode/node.mpy" in compiled.files
+    assert "barnode/boards/esp32-hx711-4.json" in compiled.files
+    assert sum(map(len, compiled.files.values())) <= 60_000
+
+
 def test_the_loader_stays_small_because_no_update_can_ever_mend_it():
     assert len(Path(FIRMWARE / "loader.py").read_text().splitlines()) <= 170

@@ -9,7 +9,7 @@ from ashibar.core.frame import decode
 from device_tools import Device
 from node_tools import StubHost
 
-OUTAGE_S = 9  # the memory of 32 frames holds 4 s at the full rate
+OUTAGE_S = 6  # the memory of 24 frames holds 3 s at the full rate
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def account_of(frames):
 def test_an_outage_longer_than_the_memory_is_thinned_and_nothing_of_it_is_lost(
     micropython, mosquitto, tmp_path, host
 ):
-    with Device(micropython, tmp_path / "device", mosquitto.port, backlog_frames=32):
+    with Device(micropython, tmp_path / "device", mosquitto.port, backlog_frames=24):
         host.wait_until(lambda: len(host.frames) >= 10, 20)
         host.disconnect()
         mosquitto.stop()
@@ -49,7 +49,7 @@ def test_an_outage_longer_than_the_memory_is_thinned_and_nothing_of_it_is_lost(
         mosquitto.start()
         host.connect()
         seen = max(host.frames)
-        host.wait_until(lambda: max(host.frames) > seen + 80, 20)  # live again
+        host.wait_until(lambda: max(host.frames) > seen + 60, 20)  # live again
         host.wait_until(lambda: host.frames and not missing(host.frames), 20)
         frames = [decode(host.frames[sequence]) for sequence in sorted(host.frames)]
     account = account_of(frames)
@@ -59,7 +59,7 @@ def test_an_outage_longer_than_the_memory_is_thinned_and_nothing_of_it_is_lost(
     assert summary.taken == summary.stored + summary.thinned == frames[-1].sample_index + frames[-1].samples
     assert account.ledger.upto == frames[-1].seq
     assert max(each.stands_for for each in frames) <= 8  # no coarser than it had to be
-    assert not any(each.decimated for each in frames[-8:])  # the newest quarter of 32
+    assert not any(each.decimated for each in frames[-6:])  # the newest quarter of 24
 
 
 def missing(frames):

@@ -6,8 +6,10 @@ import re
 from contextlib import contextmanager
 
 import pytest
+from ashibar.cli import main
 from ashibar.node import application, update
 from ashibar.node.commander import Commander, NoReply, Refused
+from click.testing import CliRunner
 from device_tools import Device, copy_firmware
 from servers import wait_until
 
@@ -43,8 +45,10 @@ def test_a_node_is_updated_and_says_so(device, mosquitto, tmp_path):
         assert (about.update.slot, about.update.on_trial) == ("app_a", False)
         again = update.update(commander, first)
         assert again.text == "bars runs 0.2.0 already"
-        second = new_version(tmp_path, "0.3.0")
-        assert update.update(commander, second).updated
+        folder = copy_firmware(tmp_path / "0.3.0", "0.3.0")
+        options = ["--from", str(folder), "--broker", mosquitto.address, "--studio", "studio"]
+        said = CliRunner().invoke(main, ["node", "update", "bars", *options])
+        assert (said.exit_code, said.output.splitlines()[-1]) == (0, "bars runs 0.3.0"), said.output
         about = commander.about(lambda about: about.firmware == "0.3.0", 5)
         assert about.update.slot == "app_b"
     assert len(device.boots) == 3
