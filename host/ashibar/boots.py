@@ -119,6 +119,11 @@ class Boot:
         self._stored_version = 0
         self._gaps: dict[tuple[int, int], int] = {}
 
+    @property
+    def bound_us(self) -> int | None:
+        """How far the newest stamp may be off, None while that is not known."""
+        return None if self._fit is None else timefit.bound_us(self._fit)
+
     @staticmethod
     def restore(row: BootRow, accounting: Accounting, reader: Reader) -> Boot:
         """Take up a boot as the journal has it."""

@@ -21,15 +21,28 @@ from ashibar.core.config import ConfigError
 from ashibar.core.topics import TopicError
 from ashibar.ingest import Ingest
 from ashibar.io.config_file import read_secret
-from ashibar.io.influx import InfluxSink, InfluxWriter
-from ashibar.io.journal import Batch, Committer, EventRow, Journal, JournalError, Reader, SchemaError
+from ashibar.io.influx import SINK, InfluxSink, InfluxWriter
+from ashibar.io.journal import (
+    Batch,
+    Committer,
+    EventRow,
+    Journal,
+    JournalError,
+    Reader,
+    SchemaError,
+)
 from ashibar.io.mqtt import Link, MqttOptions
 from ashibar.live import LiveRig
 from ashibar.pipeline import Pipeline, subscriptions
 from ashibar.points import Points
 from ashibar.rigs import configured
+from ashibar.series import SeriesReader
+from ashibar.series_build import SeriesBuilder
+from ashibar.service.side import ServiceSide
+from ashibar.upkeep import Upkeep
 from ashibar.web.app import create_app
 from ashibar.web.feed import Feed
+from ashibar.web.series import series_router
 from ashibar.web.server import Server
 
 if TYPE_CHECKING:
@@ -63,14 +76,40 @@ class Daemon:
         self.rigs_live = [LiveRig(rig.name, configured(config, rig, self._began_us)) for rig in config.rigs]
         self.feed = Feed()
         self.link = Link(options, subscriptions(config.studio))
-        self.pipeline = Pipeline(
-            config.studio, self.link, self.ingest, self.committer, self.rigs_live, feed=self.feed
+        moved = self.journal.moved_aside
+        self.side = ServiceSide(
+            config,
+            journal_path,
+            self.ingest,
+            self.rigs_live,
+            self.link,
+            now_us=self._began_us,
+            follows=None if moved is None else moved.name,
         )
-        self.sink = self._make_sink(config.influx, journal_path)
+        self.pipeline = Pipeline(
+            config.studio,
+            self.link,
+            self.ingest,
+            self.committer,
+            self.rigs_live,
+            feed=self.feed,
+            service=self.side.service,
+            commands=self.side.commands,
+        )
+        self.sink = self.side.sink = self._make_sink(config.influx, journal_path)
+        rigs = [rig.name for rig in config.rigs]
+        self.series = SeriesReader(journal_path, config.studio, rigs)
+        self.upkeep = Upkeep(
+            journal_path,
+            self.committer,
+            SeriesBuilder(self.committer, config.studio, rigs, _utc_us),
+            policy=config.retention,
+            sinks=() if self.sink is None else (SINK,),
+        )
+        app = create_app(self.feed, self)
+        app.include_router(series_router(self.series))
         try:
-            self.server = Server(
-                create_app(self.feed, self), self.feed, host=config.web.host, port=config.web.port
-            )
+            self.server = Server(app, self.feed, host=config.web.host, port=config.web.port)
         except OSError:
             self._reader.close()
             self.journal.close()
@@ -85,21 +124,25 @@ class Daemon:
         """Start everything, the journal first and the page last."""
         self.committer.start()
         self.committer.submit(self._first_events())
+        self.side.start()
         self.pipeline.start()
         self.link.start()
         if self.sink is not None:
             self.sink.start()
+        self.upkeep.start()
         self.server.start()
 
     def stop(self) -> None:
         """Stop in the order of the samples' way; what is not stored by then is not acknowledged either."""
         self.server.request_stop()
+        self.upkeep.stop()
         self.pipeline.stop()
         self.committer.flush(0.5)
         self.link.stop()
         if self.sink is not None:
             self.sink.stop()
         self.committer.stop()
+        self.side.stop()
         self.server.stop()
         self._reader.close()
 
@@ -126,6 +169,8 @@ class Daemon:
             reasons.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}: {why}")
         if self.committer.problem is not None:
             reasons.append(self.committer.problem)
+        if self.upkeep.problem is not None:
+            reasons.append(self.upkeep.problem)
         now_us = time.monotonic_ns() // 1000
         for name in dict.fromkeys(cell.node for rig in self.config.rigs for cell in rig.cells):
             node = self.ingest.nodes.get(name)

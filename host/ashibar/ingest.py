@@ -131,6 +131,12 @@ class Ingest:
         known = self._boots.get((node, boot))
         return None if known is None else known.utc_us(device_us)
 
+    def clock_bound_us(self, node: str) -> int | None:
+        """Return how far the stamps of a node's current boot may be off, None while there is no fit."""
+        known = self.nodes.get(node)
+        boot = None if known is None or known.boot is None else self._boots.get((node, known.boot))
+        return None if boot is None else boot.bound_us
+
     # Topics
 
     def _topic(self, name: str) -> topics.Topic | str:

@@ -5,29 +5,42 @@ It holds the newest state only; the record is the journal's.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from ashibar.core import evaluate
 from ashibar.core.figure import Figure, figure
 from ashibar.core.messages import Display
+from ashibar.core.track import NodeSamples
 from ashibar.core.validity import Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ashibar.core.evaluate import Evaluation
-    from ashibar.core.rig import RigParameters, Zero
-    from ashibar.core.track import NodeSamples
+    from ashibar.core.rig import RigParameters
     from ashibar.ingest import Node
 
 TREND_STEP_US: Final = 100_000  # of the page's trend: 600 points a minute
 TREND_HOLE_US: Final = 1_000_000  # without samples for so long the line is broken
+CHANGE_WITHIN_US: Final = 500_000  # without samples a change waits so long for those taken before it
 SHOWN_UP_TO: Final = int(Validity.CALIBRATION_OVERDUE)
 
 Point = tuple[int, float | None, float | None]
+
+
+def _ignore(_: Evaluation) -> None:
+    """Take results nobody wants."""
+
+
+class _Change(NamedTuple):
+    """Parameters that hold for samples stamped `from_us` or later; `applied` is called when they begin."""
+
+    from_us: int
+    params: RigParameters
+    applied: Callable[[], None]
 
 
 class LiveRig:
@@ -40,19 +53,66 @@ class LiveRig:
         self._trend: list[Point] = []
         self._trend_us = np.iinfo(np.int64).min
         self._figure: Figure | None = None
+        self._changes: deque[_Change] = deque()
 
-    def take(self, samples: Sequence[NodeSamples]) -> bool:
-        """Evaluate new samples; True if any were this rig's."""
+    @property
+    def newest_us(self) -> int | None:
+        """Time of the newest sample, None before the first."""
+        return self._state.newest_utc_us
+
+    @property
+    def wanted(self) -> RigParameters:
+        """The parameters that hold from the last change on."""
+        return self._changes[-1].params if self._changes else self.params
+
+    def take(self, samples: Sequence[NodeSamples], seen: Callable[[Evaluation], None] = _ignore) -> bool:
+        """Evaluate new samples; True if any were this rig's. `seen` gets what is final by them, in order."""
         mine = [each for each in samples if each.node in self.params.columns]
         if not mine:
             return False
-        self._state, evaluation = evaluate.advance(self._state, mine, self.params)
-        self._add_trend(evaluation)
+        while self._changes and any(int(each.utc_us[-1]) >= self._changes[0].from_us for each in mine):
+            change = self._changes.popleft()
+            before, mine = _cut(mine, change.from_us)
+            self._evaluate(before, seen)
+            self._apply(change, seen)
+        self._evaluate(mine, seen)
         return True
 
-    def set_zero(self, zero: Zero | None) -> None:
-        """Use another session zero from the next sample on; None: that of the calibration."""
-        self.params = replace(self.params, zero=zero)
+    def change(self, from_us: int, params: RigParameters, applied: Callable[[], None]) -> None:
+        """Use other parameters for samples stamped `from_us` or later.
+
+        The samples before are settled with the old ones first, so the record can repeat it exactly.
+        """
+        self._changes.append(_Change(from_us, params, applied))
+
+    def settle(self, now_us: int, seen: Callable[[Evaluation], None] = _ignore) -> None:
+        """Begin changes for which no sample came."""
+        while self._changes and now_us - self._changes[0].from_us > CHANGE_WITHIN_US:
+            self._apply(self._changes.popleft(), seen)
+
+    def provisional(self) -> Evaluation:
+        """Return the newest samples before they are final, without those that may yet be spikes."""
+        return evaluate.provisional(self._state, self.params)
+
+    def flush(self, seen: Callable[[Evaluation], None]) -> None:
+        """Settle what is undecided: the end of a recording."""
+        if self._state.newest_utc_us is not None:
+            self._state, rest = evaluate.flush(self._state, self.params)
+            self._saw(rest, seen)
+
+    def _evaluate(self, samples: list[NodeSamples], seen: Callable[[Evaluation], None]) -> None:
+        if samples:
+            self._state, evaluation = evaluate.advance(self._state, samples, self.params)
+            self._saw(evaluation, seen)
+
+    def _saw(self, evaluation: Evaluation, seen: Callable[[Evaluation], None]) -> None:
+        self._add_trend(evaluation)
+        seen(evaluation)
+
+    def _apply(self, change: _Change, seen: Callable[[Evaluation], None]) -> None:
+        self.flush(seen)
+        self.params = change.params
+        change.applied()
 
     def figure(self, now_us: int) -> Figure:
         """Return what to show at `now_us` (Unix microseconds)."""
@@ -73,16 +133,17 @@ class LiveRig:
         }
         return {"rig": self.name, "figure": shown, "trend": trend, "newest": newest}
 
-    def display(self, server: str) -> Display:
-        """Return what the rig's nodes show with their lights, from the newest figure."""
+    def display(self, server: str, alarm: Any = "none") -> Display:
+        """Return what the rig's nodes show with their lights: the newest figure and the level of alarm."""
         shown = self._figure
         if shown is None:
-            return Display(server, Validity.STALE.label)
+            return Display(server, Validity.STALE.label, alarm)
         bands: dict[str | None, Any] = {each: each for each in ("below", "in", "above", "over")}
         has_figure = shown.client is not None
         return Display(
             server=server,
             validity=shown.validity,
+            alarm=alarm,
             fraction=shown.fraction if has_figure else None,
             band=bands.get(shown.band) if has_figure else None,
             age_s=None if shown.age_s is None else max(0.0, shown.age_s),
@@ -103,3 +164,16 @@ class LiveRig:
             spread = round(2.0 * float(evaluation.u_client_n[row]), 1) if good else None
             self._trend.append((int(utc_us[row]) // 1000, load, spread))
         self._trend_us = int(utc_us[-1])
+
+
+def _cut(samples: list[NodeSamples], from_us: int) -> tuple[list[NodeSamples], list[NodeSamples]]:
+    """Return the samples stamped before `from_us`, and the others."""
+    before, after = [], []
+    for item in samples:
+        count = int(np.searchsorted(item.utc_us, from_us))
+        if count:
+            head = (item.node, item.boot, item.first_index)
+            before.append(NodeSamples(*head, item.utc_us[:count], item.counts[:count], item.calibration))
+        if count < len(item.utc_us):
+            after.append(item.since(item.first_index + count))
+    return before, after

@@ -15,7 +15,6 @@ from ashibar.core import topics
 from ashibar.core.messages import Committed, encode
 from ashibar.io.journal import Batch
 from ashibar.io.mqtt import NotConnectedError
-from ashibar.rigs import session_zero, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from ashibar.io.journal import Committer
     from ashibar.io.mqtt import Inbound, Link
     from ashibar.live import LiveRig
+    from ashibar.service import Service
+    from ashibar.service.commands import Commands
     from ashibar.web.feed import Feed
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Pipeline:
         rigs: Sequence[LiveRig],
         *,
         feed: Feed,
+        service: Service,
+        commands: Commands,
         utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.summary: Summary = ingest.accounting.summary()
@@ -79,7 +82,8 @@ class Pipeline:
         self._feed = feed
         self._utc_us = utc_us
         self._committed = ingest.uptos()
-        self._recorded: dict[str, str] = {}
+        self._service = service
+        self._commands = commands
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         every = (COMMITTED_EVERY_S, DISPLAY_EVERY_S, FIGURE_EVERY_S, ACCOUNT_EVERY_S, SETTLE_EVERY_S)
@@ -88,7 +92,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Begin to take messages."""
-        self._record_parameters()
+        self._service.work(self._committer.submit, self._utc_us())
         self._thread.start()
 
     def stop(self) -> None:
@@ -108,9 +112,13 @@ class Pipeline:
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         self._account()
+        self._committer.submit(self._service.stop(self._utc_us()))
 
     def _handle(self, inbound: list[Inbound]) -> None:
         """Hand a batch of messages to the journal, which acknowledges them once stored, and to the page."""
+        commands, inbound = self._commands.take(inbound)
+        if commands:
+            self._committer.submit(Batch(), partial(self._acknowledge, commands))
         try:
             intake = self._ingest.take(inbound)
         except Exception:
@@ -144,7 +152,7 @@ class Pipeline:
         try:
             self._show(intake.samples)
             if intake.abouts_changed:
-                self._take_zeros()
+                self._service.nodes_changed(self._utc_us())
         except Exception:
             log.exception("the samples are stored, but the live figure could not be made of them")
 
@@ -153,18 +161,25 @@ class Pipeline:
         self._committed.update(uptos)
         self._link.ack(inbound)
 
+    def _acknowledge(self, commands: list[Inbound]) -> None:
+        self._link.ack(commands)
+
     def _show(self, samples: list[NodeSamples]) -> None:
         if not samples:
             return
         self.samples_evaluated += sum(len(each.utc_us) for each in samples)
         for rig in self._rigs:
-            if rig.take(samples):
+            if self._service.take(rig, samples, self._utc_us()):
                 self._publish_figure(rig)
 
     def _publish_figure(self, rig: LiveRig) -> None:
-        self._feed.publish(rig.envelope(self._utc_us(), self._ingest.nodes))
+        now_us = self._utc_us()
+        envelope = rig.envelope(now_us, self._ingest.nodes)
+        self._feed.publish(envelope | self._service.page(rig.name, now_us))
 
     def _tick(self, now_s: float) -> None:
+        self._service.tick(self._utc_us())
+        self._service.work(self._committer.submit, self._utc_us())
         due = {name for name, timer in self._timers.items() if timer.due(now_s)}
         if "figure" in due:
             for rig in self._rigs:
@@ -190,7 +205,7 @@ class Pipeline:
 
     def _send_displays(self) -> None:
         for rig in self._rigs:
-            display = rig.display(self._feed.server_id)
+            display = rig.display(self._feed.server_id, self._service.level(rig.name))
             for node in rig.params.nodes:
                 self._send(node, topics.Kind.DISPLAY, display, qos=0)
 
@@ -208,26 +223,12 @@ class Pipeline:
     def _set_summary(self, summary: Summary) -> None:
         self.summary = summary
 
-    def _take_zeros(self) -> None:
-        """Use the session zeros the nodes say, and put every change of parameters on record."""
-        for rig in self._rigs:
-            zero = session_zero(rig.params, self._ingest.nodes, self._ingest.about_utc_us)
-            if zero != rig.params.zero:
-                rig.set_zero(zero)
-        self._record_parameters()
-
-    def _record_parameters(self) -> None:
-        batch = Batch()
-        for rig in self._rigs:
-            record = to_json(rig.params)
-            if self._recorded.get(rig.name) != record:
-                self._recorded[rig.name] = record
-                batch.parameters.append((rig.name, self._utc_us(), record))
-        if batch:
-            self._committer.submit(batch)
-
 
 def subscriptions(studio: str) -> list[tuple[str, int]]:
-    """Return the topic filters and their QoS: what a node says to its host."""
+    """Return the topic filters and their QoS: what a node says to its host, and commands for sessions."""
     volatile: tuple[Any, ...] = (topics.Kind.WEIGHT, topics.Kind.HEALTH)
-    return [(topics.subscription(studio, kind), 0 if kind in volatile else 1) for kind in topics.FROM_NODE]
+    commands = (topics.session_subscription(studio), 1)
+    from_nodes = [
+        (topics.subscription(studio, kind), 0 if kind in volatile else 1) for kind in topics.FROM_NODE
+    ]
+    return [commands, *from_nodes]

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     DISPLAY = "display"
 
 
+SESSION_SET: Final = "session/set"  # of a rig: commands to the host, and its answers
+SESSION_REPLY: Final = "session/reply"
 FROM_NODE: Final = (Kind.SAMPLES, Kind.WEIGHT, Kind.STATE, Kind.ABOUT, Kind.HEALTH, Kind.REPLY)
 
 
@@ -60,6 +62,24 @@ def build(studio: str, node: str, kind: Kind) -> str:
 def subscription(studio: str, kind: Kind) -> str:
     """Return the filter that matches one kind of payload of all nodes of a studio."""
     return f"{ROOT}/{check_name(studio, 'studio')}/+/{kind}"
+
+
+def session_subscription(studio: str) -> str:
+    """Return the filter that matches the session commands for all rigs of a studio."""
+    return f"{ROOT}/{check_name(studio, 'studio')}/+/{SESSION_SET}"
+
+
+def session_rig(studio: str, topic: str) -> str | None:
+    """Return the rig a session command is for, None if the topic is another."""
+    head, tail = f"{ROOT}/{studio}/", f"/{SESSION_SET}"
+    if not (topic.startswith(head) and topic.endswith(tail)):
+        return None
+    return topic[len(head) : -len(tail)]
+
+
+def session_reply(studio: str, rig: str) -> str:
+    """Return the topic on which session commands for a rig are answered."""
+    return f"{ROOT}/{studio}/{check_name(rig, 'rig')}/{SESSION_REPLY}"
 
 
 def parse(topic: str) -> Topic:

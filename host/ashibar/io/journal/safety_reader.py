@@ -93,7 +93,7 @@ class SafetyReader(Reader):
             " WHERE to_us >= ?1 AND from_us <= ?2 AND (?3 IS NULL OR rig = ?3) ORDER BY from_us DESC"
         )
         rows = self._all(sql, from_us, to_us, rig)
-        return [IncidentRow(*row[:4], bool(row[4]), *row[5:]) for row in rows]
+        return [IncidentRow(a, b, c, d, bool(e), f, g) for a, b, c, d, e, f, g in rows]
 
     def weights(self, therapist: str | None = None) -> list[tuple[str, str]]:
         """Return therapist and record of the weights of one, newest first; of nobody: of each the newest."""

@@ -1,0 +1,148 @@
+"""The alarms of one rig as they run: final samples decide and go on record, the newest ones are shown.
+
+Showing does not wait for the two samples that rule out a spike; what it shows is thrown away and made anew
+from the record's state with every frame, so both agree as soon as those samples are there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ashibar.core import alarm_bank
+from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (AlarmState: msgspec reads it)
+from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
+from ashibar.core.alarm_states import Input, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ashibar.core.alarm_bank import AlarmView
+    from ashibar.core.evaluate import Evaluation
+
+ACTIONS: Final = {
+    "acknowledge": Input.ACKNOWLEDGE,
+    "shelve": Input.SHELVE,
+    "unshelve": Input.UNSHELVE,
+    "remove": Input.REMOVE,
+    "restore": Input.RESTORE,
+    "inspect": Input.INSPECT,
+}
+RANK: Final = {"high": 0, "medium": 1, "low": 2}
+SHOWN_FIELDS: Final = ("key", "state", "priority", "message", "what_to_do", "since_us", "note", "latched")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What survives a restart."""
+
+    states: dict[str, AlarmState]
+    last_us: int | None
+    live: bool
+
+
+class RigAlarms:
+    """One bank with its plan. One thread."""
+
+    def __init__(self, cells: tuple[str, ...], limits: Limits, kept: str | None) -> None:
+        self.limits = limits
+        self._plan = plan_alarms(cells, limits)
+        if kept is None:
+            self._bank = alarm_bank.first_bank(self._plan)
+        else:
+            memory = msgspec.json.decode(kept, type=Kept)
+            self._bank = alarm_bank.first_bank(self._plan, memory.states, memory.last_us, live=memory.live)
+        self._shown = self._bank
+
+    @property
+    def last_us(self) -> int | None:
+        """The newest final sample seen."""
+        return self._bank.last_us
+
+    def shelved_until_us(self, key: str) -> int | None:
+        """When the alarm comes off the shelf, None if it is not on it."""
+        return alarm_bank.states_by_key(self._plan, self._bank)[key].shelved_until_us
+
+    @property
+    def kept(self) -> Kept:
+        """What to store for a restart."""
+        return Kept(alarm_bank.states_by_key(self._plan, self._bank), self._bank.last_us, self._bank.live)
+
+    def take(self, seen: Evaluation) -> tuple[Transition, ...]:
+        """Evaluate final samples; give what goes on record."""
+        if not len(seen):
+            return ()
+        self._bank, lines = alarm_bank.advance(self._plan, self._bank, SignalBlock.of(seen))
+        self._shown = self._bank
+        return lines
+
+    def show(self, newest: Evaluation) -> bool:
+        """Show what the samples say that are not final yet; True if that differs from the record's state."""
+        self._shown = self._bank
+        if not len(newest):
+            return False
+        self._shown, lines = alarm_bank.advance(self._plan, self._bank, SignalBlock.of(newest))
+        return bool(lines)
+
+    def observe(
+        self, truths: Mapping[str, bool | None], details: Mapping[str, str], now_us: int
+    ) -> tuple[Transition, ...]:
+        """Take what the host sees beside the signal."""
+        self._bank, lines = alarm_bank.observe(self._plan, self._bank, truths, now_us, details)
+        if lines:
+            self._shown = self._bank
+        return lines
+
+    def act(self, key: str, action: Act, now_us: int) -> tuple[Transition, ...]:
+        """Take a person's action. KeyError for an unknown alarm, RefusedError where it is not possible."""
+        self._bank, lines = alarm_bank.act(self._plan, self._bank, key, action, now_us)
+        self._shown = self._bank
+        return lines
+
+    def change(self, limits: Limits, *, live: bool, now_us: int) -> tuple[Transition, ...]:
+        """Use other limits, and begin or end the time of a session."""
+        plan = plan_alarms(self._plan.cells, limits)
+        self._bank, lines = alarm_bank.replan(self._plan, plan, self._bank, now_us)
+        self._plan, self.limits = plan, limits
+        self._bank, more = alarm_bank.set_live(plan, self._bank, live=live, now_us=now_us)
+        self._shown = self._bank
+        return lines + more
+
+    def views(self, now_us: int) -> tuple[AlarmView, ...]:
+        """Give every alarm as a person sees it now."""
+        return alarm_bank.views(self._plan, self._shown, now_us)
+
+    def latched(self, subject: str) -> list[str]:
+        """Give the latched alarms of a hanger, or of all with `rig`."""
+        return [
+            view.key
+            for view in self.views(0)
+            if view.latched and (subject == "rig" or view.key.endswith(f":{subject}"))
+        ]
+
+    def is_present(self, key: str) -> bool:
+        """Tell whether the condition of an alarm is there now, as far as its newest final sample says."""
+        return bool(self.kept.states[key].condition)
+
+    def page(self, now_us: int) -> list[dict[str, Any]]:
+        """Give the alarms a page lists, worst first; those not armed are left out."""
+        return [_plain(view) for view in _ranked(self.views(now_us))]
+
+    def level(self) -> str:
+        """Give what a light shows."""
+        return alarm_bank.alarm_level(self._plan, self._shown)
+
+
+def _ranked(views: Sequence[AlarmView]) -> list[AlarmView]:
+    listed = [view for view in views if view.armed and (view.state is not State.NORMAL or view.latched)]
+    order = [State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED]
+
+    def rank(view: AlarmView) -> tuple[bool, int, int]:
+        standing = view.state in order
+        return not standing, RANK[view.priority], order.index(view.state) if standing else 3
+
+    return sorted(listed, key=rank)
+
+
+def _plain(view: AlarmView) -> dict[str, Any]:
+    return {name: getattr(view, name) for name in SHOWN_FIELDS}

@@ -1,0 +1,299 @@
+"""Everything that runs for one rig beside its figure: samples, time, people in; record, alarms, page out.
+
+It belongs to the pipeline's thread and calls the core; whoever owns the record commits what it puts there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from ashibar.core.alarm_states import State
+from ashibar.core.alarm_table import Standing, standing_truths
+from ashibar.core.rig import Target, Zero
+from ashibar.core.session import Change, loaded_runs
+from ashibar.io.journal import safety
+from ashibar.rigs import to_json
+from ashibar.service.alarms import RigAlarms
+from ashibar.service.hang import RigHangTest
+from ashibar.service.incidents import RigIncidents
+from ashibar.service.inspections import Inspections
+from ashibar.service.sessions import RigSession
+from ashibar.service.settings import Settings, limits_of, rules_of, stored, terms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ashibar.core.alarm import Transition
+    from ashibar.core.bodyweight import BodyWeight
+    from ashibar.core.config import Config, RigConfig
+    from ashibar.core.evaluate import Evaluation
+    from ashibar.core.rig import RigParameters
+    from ashibar.core.session import SessionRecord, Terms
+    from ashibar.core.track import NodeSamples
+    from ashibar.io.journal import SafetyReader
+    from ashibar.live import LiveRig
+    from ashibar.service.record import Record
+    from ashibar.service.surroundings import Surroundings
+    from ashibar.service.weights import Weights
+
+RECENT_US: Final = 6_000_000  # samples a zero looks back on, and a second to spare
+KEEP_EVERY_US: Final = 10_000_000  # what a restart finds is not older
+
+
+class RigService:
+    """One rig."""
+
+    def __init__(
+        self,
+        config: Config,
+        rig: RigConfig,
+        live: LiveRig,
+        *,
+        record: Record,
+        reader: SafetyReader,
+        around: Surroundings,
+        weights: Weights,
+        now_us: int,
+    ) -> None:
+        kept = reader.rig_state(rig.name)
+        self.name = rig.name
+        self.live = live
+        self.record = record
+        self.around = around
+        self.weights = weights
+        self.now_us = now_us
+        self.ended: list[str] = []  # ids of sessions that wait to be summed up
+        self.inspections = Inspections(rig.name, live.params.names, record, reader)
+        self.session = RigSession(rig.name, rules_of(config), record, kept.get("session"), self._session_said)
+        self.incidents = RigIncidents(rig.name, record, kept.get("incident"))
+        self.hang = RigHangTest(rig.name, record)
+        self.recent: deque[NodeSamples] = deque()
+        self._config, self._rig = config, rig
+        self._base = live.params
+        self._zero = msgspec.json.decode(kept["zero"], type=Zero) if "zero" in kept else None
+        self._recorded: tuple[str, str] | None = None
+        self._kept_us = now_us
+        terms = self.terms()
+        limits = limits_of(rig, terms, self.inspections.rating_n(now_us))
+        self.alarms = RigAlarms(live.params.names, limits, kept.get("alarms"))
+        self.apply(now_us)
+        live.settle(now_us + RECENT_US)  # nothing was measured yet that could wait for it
+
+    # What comes in
+
+    def take(self, samples: Sequence[NodeSamples], now_us: int) -> bool:
+        """Take new samples of any node; True if any were this rig's."""
+        self.now_us = now_us
+        if not self.live.take(samples, self._seen):
+            return False
+        self.recent.extend(each for each in samples if each.node in self.live.params.columns)
+        newest_us = self.live.newest_us or now_us
+        while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
+            self.recent.popleft()
+        self.alarms.show(self.live.provisional())
+        return True
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass: forgotten sessions, silence, dates."""
+        self.now_us = now_us
+        self.live.settle(now_us, self._seen)
+        self.session.tick(now_us)
+        lines = self.alarms.observe(self._truths(now_us), {}, now_us)
+        self.alarm_lines(lines)
+        self.incidents.tick(now_us)
+        self.hang.tick(self.live.newest_us, now_us)
+        if now_us - self._kept_us > KEEP_EVERY_US:
+            self.keep()
+
+    def nodes_changed(self, now_us: int) -> None:
+        """A node said another calibration or zero."""
+        self.apply(now_us)
+
+    def keep(self) -> None:
+        """Keep for a restart what changes without a record of its own."""
+        self._kept_us = self.now_us
+        if self.session.running is not None or self.session.state.unattended_from_us is not None:
+            self.session.keep()
+        self.record.state(self.name, "alarms", self.alarms.kept)
+
+    def use_zero(self, zero: Zero, now_us: int) -> None:
+        """Use a zero taken now."""
+        self._zero = zero
+        self.record.state(self.name, "zero", zero)
+        self.apply(now_us)
+
+    def use_weight(self, therapist: str, weight: BodyWeight, by: str, source: Any) -> dict[str, Any]:
+        """Remember a therapist's weight, and use it in their session if that is the one running."""
+        running = self.session.running
+        number = None if running is None else running.id
+        said = self.weights.enter(
+            therapist, weight, by, {"rig": self.name, "session": number, "from": source}
+        )
+        if running is not None and running.therapist == said["therapist"]:
+            terms = running.terms
+            limit_n = terms.client_limit_n
+            if limit_n is None and terms.body_weight is None:
+                limit_n = terms_of(self._config, weight).client_limit_n
+            changed = msgspec.structs.replace(terms, body_weight=weight, client_limit_n=limit_n)
+            self.session.step(Change(by=by, source=source, terms=changed), self.now_us)
+        return said
+
+    # What is in force
+
+    def terms(self) -> Terms:
+        """Return the terms in force: the session's, or the studio's own."""
+        running = self.session.running
+        return running.terms if running is not None else terms_of(self._config, self._base.body_weight)
+
+    def studio_terms(self, weight: BodyWeight | None) -> Terms:
+        """Return the studio's terms for somebody of this weight."""
+        return terms_of(self._config, weight)
+
+    @property
+    def base_weight(self) -> BodyWeight | None:
+        """The body weight of the configuration."""
+        return self._base.body_weight
+
+    def apply(self, from_us: int) -> None:
+        """Put what is wanted in force for samples stamped `from_us` or later, and on record."""
+        params, terms = self._wanted(), self.terms()
+        limits = limits_of(self._rig, terms, self.inspections.rating_n(from_us))
+        live = self.session.running is not None
+        number, text = stored(Settings(params.names, limits, self.session.rules, live))
+        record = to_json(params)
+        if self._recorded == (record, number):
+            return
+        self.record.parameters(self.name, from_us, record)  # also for limits alone: samples are settled here
+        if self._recorded is None or self._recorded[1] != number:
+            self.record.row(safety.SETTINGS, number, text)
+            self.record.row(safety.RIG_SETTINGS, self.name, from_us, number)
+            data = {"rig": self.name, "hash": number, "from_us": from_us}
+            self.record.entry("settings", "host", data, utc_us=self.now_us)
+        self._recorded = (record, number)
+
+        def applied() -> None:
+            self.alarm_lines(self.alarms.change(limits, live=live, now_us=from_us))
+
+        self.live.change(from_us, params, applied)
+
+    def _wanted(self) -> RigParameters:
+        terms, running = self.terms(), self.session.running is not None
+        base = self._base
+        target = base.target
+        if running:
+            target = Target(terms.target_low, terms.target_high, limit_n=terms.client_limit_n)
+        return replace(
+            base,
+            body_weight=terms.body_weight,
+            zero=self._newest_zero(),
+            calibration_due_us=self.calibration_due_us(),
+            session_required=self._config.session.required,
+            in_session=running,
+            target=target,
+        )
+
+    def _newest_zero(self) -> Zero | None:
+        zeros = [zero for zero in (self._zero, self.around.node_zero(self._base)) if zero is not None]
+        return max(zeros, key=lambda zero: zero.at_us, default=None)
+
+    def calibration_due_us(self) -> int | None:
+        """Return when the first calibration of the rig's nodes is due, None where one has none."""
+        made = [self.around.calibration(node) for node in self._base.nodes]
+        if any(each is None for each in made):
+            return None
+        valid_us = round(self._config.limits.calibration_valid_days * 86_400e6)
+        return min(each.at_us for each in made if each is not None) + valid_us
+
+    # What goes out
+
+    def page(self, now_us: int) -> dict[str, Any]:
+        """Return what an envelope of the feed has beside the figure."""
+        params = self.live.params
+        target, weight = params.target, params.body_weight
+        limit = target.limit
+        if limit is None and target.limit_n is not None and weight is not None:
+            limit = target.limit_n / weight.value_n
+        session = self.session.page(now_us) | {"required": params.session_required}
+        return {
+            "limits": {"low": target.low, "high": target.high, "limit": limit},
+            "session": session,
+            "alarms": self.alarms.page(now_us),
+            "alarm_level": self.alarms.level(),
+            "hang_test": self.hang.answer(),
+        }
+
+    def alarm_lines(self, lines: Sequence[Transition]) -> None:
+        """Put what alarms did on record, with the incidents that follow from it."""
+        if not lines:
+            return
+        running = self.session.running
+        number = None if running is None else running.id
+        for line in lines:
+            data: dict[str, Any] = {
+                "rig": self.name,
+                "session": number,
+                "key": line.key,
+                "cause": line.cause,
+                "before": line.before,
+                "after": line.after,
+                "priority": line.priority,
+                "note": line.note,
+            }
+            if line.by:
+                data["after_us"] = self.alarms.last_us
+            if line.after is State.SHELVED and line.by:
+                data["until_us"] = self.alarms.shelved_until_us(line.key)
+            self.record.entry("alarm", line.by or "host", data, utc_us=line.at_us)
+        self.incidents.take(lines, self._context(number), self.now_us)
+        self.record.state(self.name, "alarms", self.alarms.kept)
+
+    def _context(self, session: str | None) -> dict[str, Any]:
+        params = self.live.params
+        calibrations = {node: self.around.calibration(node) for node in params.nodes}
+        context: Any = msgspec.to_builtins(
+            {
+                "session": session,
+                "calibrations": {node: None if c is None else c.id for node, c in calibrations.items()},
+                "zero": params.zero,
+                "body_weight": params.body_weight,
+                "limits": self.alarms.limits,
+            }
+        )
+        return dict(context)
+
+    def _seen(self, seen: Evaluation) -> None:
+        """Take samples that are final."""
+        if not len(seen):
+            return
+        self.alarm_lines(self.alarms.take(seen))
+        self.session.newest_us = self.alarms.last_us
+        bar_n = np.where(seen.zeroed, seen.bar_n, np.nan)
+        self.session.loaded(loaded_runs(seen.utc_us, bar_n), self.now_us)
+        self.hang.take(seen, self)
+
+    def _session_said(self, line: SessionRecord) -> None:
+        if line.kind == "session-ended" and line.session is not None:
+            self.ended.append(line.session)
+        # The sample taken at the very end is still the session's.
+        self.apply(max(line.at_us, self.now_us) + (line.kind == "session-ended"))
+
+    def _truths(self, now_us: int) -> dict[str, bool | None]:
+        params = self.live.params
+        weight = params.body_weight
+        standing = Standing(
+            in_session=self.session.running is not None,
+            last_sample_us=self.live.newest_us,
+            calibration_due_us=params.calibration_due_us,
+            inspection_due_us=self.inspections.due_us(now_us),
+            weight_expires_us=None if weight is None else weight.expires_at_us(params.body_weight_max_age_s),
+            clock_bound_s=self.around.clock_bound_s(params.nodes),
+            store_free_fraction=self.around.store_free(),
+            sink_lag_s=self.around.sink_lag_s(),
+            zero_drift_fraction=self.around.zero_drift(params),
+        )
+        return standing_truths(standing, params.names, now_us)

@@ -1,0 +1,157 @@
+"""All rigs' services as one: requests from the desk, samples and time from the pipeline, one batch out.
+
+One thread, the pipeline's. It commits nothing itself; answers are given once what they say is stored.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ashibar import __version__
+from ashibar.core.records import RefusedError
+from ashibar.service import actions
+from ashibar.service.desk import ConflictError, NotFoundError
+from ashibar.service.record import Record
+from ashibar.service.rig_service import RigService
+from ashibar.service.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from ashibar.core import requests
+    from ashibar.core.chain import Head
+    from ashibar.core.config import Config
+    from ashibar.core.track import NodeSamples
+    from ashibar.io.journal import Batch, SafetyReader
+    from ashibar.live import LiveRig
+    from ashibar.service.desk import Desk
+    from ashibar.service.surroundings import Surroundings
+
+TICK_US: Final = 200_000  # how late what only time decides may be seen
+
+
+class Service:
+    """What the daemon runs around the core. `reader` is used here and nowhere else."""
+
+    def __init__(
+        self,
+        config: Config,
+        rigs: Sequence[LiveRig],
+        reader: SafetyReader,
+        around: Surroundings,
+        desk: Desk,
+        *,
+        now_us: int,
+        follows: str | None,
+        stored: Callable[[Head | None, Sequence[str]], None],
+    ) -> None:
+        """`stored(head, ended)`: entries up to `head` and the end of these sessions are on the disk."""
+        self.record = Record(reader)
+        self.reader = reader
+        self.now_us = now_us
+        self.desk = desk
+        self._stored = stored
+        self._ticked_us = 0
+        if self.record.head is None:
+            begun = {"studio": config.studio, "version": __version__, "follows": follows}
+            self.record.entry("genesis", "host", begun, utc_us=now_us)
+        self.record.entry("daemon-started", "host", {"version": __version__}, utc_us=now_us)
+        weights = Weights(self.record, reader)
+        self.rigs = {
+            configured.name: RigService(
+                config,
+                configured,
+                live,
+                record=self.record,
+                reader=reader,
+                around=around,
+                weights=weights,
+                now_us=now_us,
+            )
+            for configured, live in zip(config.rigs, rigs, strict=True)
+        }
+        self.weights = weights
+        self._unsummed = [row.id for row in reader.sessions_without_summary()]
+
+    def take(self, rig: LiveRig, samples: Sequence[NodeSamples], now_us: int) -> bool:
+        """Take samples for one rig; True if any were its."""
+        return self.rigs[rig.name].take(samples, now_us)
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass; called often."""
+        self.now_us = now_us
+        if not 0 <= now_us - self._ticked_us < TICK_US:
+            self._ticked_us = now_us
+            for rig in self.rigs.values():
+                rig.tick(now_us)
+
+    def nodes_changed(self, now_us: int) -> None:
+        """A node said another calibration or zero."""
+        for rig in self.rigs.values():
+            rig.nodes_changed(now_us)
+
+    def work(self, submit: Callable[[Batch, Callable[[], None] | None], None], now_us: int) -> None:
+        """Do what was asked for, and hand all that is to be recorded to `submit`."""
+        self.now_us = now_us
+        answers: list[tuple[Future[Any], Any]] = []
+        for asked in self.desk.take():
+            answer = self._answer(asked.request, asked.answer)
+            if answer is not None:
+                answers.append((asked.answer, answer[0]))
+        batch = self.record.take()
+        ended = self._ended_sessions()
+        if batch or answers or ended:
+            submit(batch, partial(self._tell, answers, self.record.head, ended))
+
+    def stop(self, now_us: int) -> Batch:
+        """Return the last words."""
+        self.now_us = now_us
+        self.desk.close()
+        for rig in self.rigs.values():
+            rig.now_us = now_us
+            rig.keep()
+        self.record.entry("daemon-stopped", "host", {"version": __version__}, utc_us=now_us)
+        return self.record.take()
+
+    def _ended_sessions(self) -> list[str]:
+        """Return the sessions that have ended since the last call, and those a restart found unsummed."""
+        found, self._unsummed = self._unsummed, []
+        for rig in self.rigs.values():
+            found += rig.ended
+            rig.ended = []
+        return found
+
+    def page(self, rig: str, now_us: int) -> dict[str, Any]:
+        """Return what an envelope of the feed has beside the figure."""
+        return self.rigs[rig].page(now_us)
+
+    def level(self, rig: str) -> str:
+        """Return the level of alarm a light shows."""
+        return self.rigs[rig].alarms.level()
+
+    def rig(self, name: str | None) -> RigService:
+        """Return a rig by name, the only one without; NotFoundError says which there are."""
+        if name is None and len(self.rigs) == 1:
+            return next(iter(self.rigs.values()))
+        if name is None or name not in self.rigs:
+            known = ", ".join(self.rigs)
+            came = "none" if name is None else repr(name)
+            raise NotFoundError(f"one of the rigs {known} was expected, {came} came: name one of them")
+        return self.rigs[name]
+
+    def _answer(self, request: requests.Request, answer: Future[Any]) -> tuple[Any] | None:
+        try:
+            return (actions.act(self, request),)
+        except RefusedError as error:
+            answer.set_exception(ConflictError(str(error)))
+        except Exception as error:  # noqa: BLE001 (whatever it is, who asked is told, and the rest goes on)
+            answer.set_exception(error)
+        return None
+
+    def _tell(self, answers: list[tuple[Future[Any], Any]], head: Head | None, ended: list[str]) -> None:
+        """What was handed in is on the disk. Runs in the journal's thread."""
+        self._stored(head, ended)
+        for future, answer in answers:
+            future.set_result(answer)
