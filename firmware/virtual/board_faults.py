@@ -1,28 +1,38 @@
 """The schedule of what goes wrong on the virtual board, and when; the board and its converters ask, nothing
-here acts.
-
-Kinds: wire_off, stuck_low, stuck_high (the data line), frozen, spike, saturated, slow_chip (the converter),
-clock_stretched (the shared clock line, whatever cell is named).
+here acts. The kinds are explained in README.md.
 """
 
-DEFAULTS = {"spike": 500, "saturated": 1, "slow_chip": 1.25, "clock_stretched": 80}
-KINDS = (
-    "wire_off",
-    "stuck_low",
-    "stuck_high",
-    "frozen",
-    "spike",
-    "saturated",
-    "slow_chip",
-    "clock_stretched",
+DEFAULTS = {
+    "spike": 500,
+    "saturated": 1,
+    "cell_wire_off": 1,
+    "slow_chip": 1.25,
+    "clock_stretched": 80,
+    "miso_flip": 1,
+    "miso_wire_off": 1,
+}
+ANY = ("frozen", "spike", "saturated", "slow_chip")
+HX711 = ("wire_off", "stuck_low", "stuck_high", "clock_stretched")
+ADS131M04 = (
+    "cell_wire_off",
+    "no_excitation",
+    "reset",
+    "missing",
+    "no_clock",
+    "drdy_low",
+    "drdy_wire_off",
+    "miso_wire_off",
+    "miso_flip",
+    "mosi_flip",
 )
+KINDS = ANY + HX711 + ADS131M04
 
 
 class Fault:
     """One fault of one cell, from `start_us` to `end_us` of board time; `amount` in the unit of its kind.
 
-    spike: newtons; saturated: its sign; slow_chip: factor of the period; clock_stretched: microseconds of
-    clock high.
+    spike: newtons; saturated, cell_wire_off: its sign; slow_chip: factor of the period; clock_stretched:
+    microseconds of clock high; miso_flip: bits of a frame; miso_wire_off: ones, or zeros if 0.
     """
 
     def __init__(self, kind, cell, start_us, end_us, amount):
@@ -73,9 +83,9 @@ class Faults:
                 return fault
         return None
 
-    def clock(self, now_us):
-        """The fault of the clock line in force, or None."""
+    def chip(self, kind, now_us):
+        """The fault of a kind in force, whatever cell it names, or None."""
         for fault in self._all:
-            if fault.kind == "clock_stretched" and fault.start_us <= now_us < fault.end_us:
+            if fault.kind == kind and fault.start_us <= now_us < fault.end_us:
                 return fault
         return None

@@ -9,6 +9,7 @@ import sys
 
 HERE = __file__[: __file__.rfind("/")] if "/" in __file__ else "."
 ON_MICROPYTHON = sys.implementation.name == "micropython"
+HARD_RESET = 2  # as machine.reset_cause() has it after machine.reset()
 
 if not ON_MICROPYTHON:
     import cpython_shim
@@ -49,14 +50,25 @@ def runtime():
     )
 
 
-async def run(config):
-    """One boot of the node; answers its counters."""
+def start_node(config):
+    """The node, in full or in safe mode as barnode.start has it, and the wall clock of its device time 0."""
+    from barnode import start
+
+    if start.begin():
+        from barnode.safe_mode import SafeNode
+
+        return SafeNode(config), unix_us()
     from barnode.node import Node
 
-    stop = asyncio.Event()
-    node = Node(config["node"])
+    node = Node(config)
     node.clock.advance(board_ticks())
-    epoch_unix_us = unix_us() - node.clock.us()
+    return node, unix_us() - node.clock.us()
+
+
+async def run(config):
+    """One boot of the node; answers its counters."""
+    stop = asyncio.Event()
+    node, epoch_unix_us = start_node(config["node"])
     tell(
         {
             "event": "boot",
@@ -70,6 +82,8 @@ async def run(config):
     counters = await node.run(stop)
     watcher.cancel()
     counters["event"] = "reset" if node.reboot_wanted else "stopped"
+    if node.reboot_wanted:
+        board.current.rtc.reset(HARD_RESET)
     return counters
 
 
@@ -81,6 +95,17 @@ def use_device(folder):
 
     loader.choose(folder)
     return loader
+
+
+def note_failure(error):
+    """As barnode.start does on the chip, if it is there to do it."""
+    try:
+        from barnode import start
+
+        start.failed(error)
+    except ImportError:
+        sys.print_exception(error)
+    board.current.rtc.reset(HARD_RESET)
 
 
 def board_ticks():
@@ -97,13 +122,14 @@ def main(path):
     try:
         tell(asyncio.run(run(config)))
     except board.Reset as reset:
+        board.current.rtc.reset(reset.cause)
         tell({"event": "reset", "cause": reset.cause})
         raise
     except Exception as error:
-        if loader is None or not loader.trial:
+        if loader is None:
             raise
-        sys.print_exception(error)  # as loader.start does on the chip
-        tell({"event": "reset", "cause": "failed on trial"})
+        note_failure(error)
+        tell({"event": "reset", "cause": "failed"})
         sys.exit(75)
 
 

@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_read_is_an_empty_configuration_with_the_reason(tm
         ({"clock_pin": 12}, "flash voltage"),
         ({"data_pins": [1]}, "the console"),
         ({"data_pins": [40]}, "a pin of the ESP32 expected"),
-        ({"data_pins": []}, "1 to 16 data_pins"),
+        ({"data_pins": []}, "1 to 4 data_pins"),
         ({"data_pins": "18"}, "a list of pins"),
     ],
 )

@@ -1,8 +1,9 @@
-"""One to four HX711 on a shared clock: counts, or a code where a count could be wrong. On machine.Pin.
+"""One to four HX711 on a shared clock: counts, or a code where a count could be wrong. A reader clocks the
+bits.
 
 A word is taken as data only if no other explanation of it is left. The chip's traps, and what answers them:
-- clock high above 60 us powers every chip down, and the rest reads as ones: each pulse is timed (desync, then
-  settling);
+- clock high above 60 us powers every chip down, and the rest reads as ones: each pulse, or all of them, are
+  timed (desync, then settling);
 - each chip updates by its own oscillator, and tears a word that is being clocked out: their phases are
   learnt, reads are moved out of the way of updates, and a read that may have met one is coded (desync);
 - more than 27 pulses in one conversion may change a chip's gain: all are waited for, a chip that was clocked
@@ -20,7 +21,8 @@ from time import ticks_add, ticks_diff, ticks_us
 from machine import Pin, disable_irq, enable_irq
 from micropython import const
 
-from barnode.adc.codes import ABSENT, DESYNC, NOT_READY, SATURATED_HIGH, SATURATED_LOW
+from barnode.adc.codes import ABSENT, COUNT_MAX, COUNT_MIN, DESYNC, NOT_READY, SATURATED_HIGH, SATURATED_LOW
+from barnode.adc.hx711_pins import PinReader
 from barnode.adc.phase import Phase
 
 _HIGH_MAX_US = const(50)  # datasheet: 50 us at most, power-down from 60 us
@@ -30,20 +32,23 @@ _DEAD_AFTER = const(3)  # reads in a row with DOUT low after the gain pulse: not
 _FROZEN_AFTER = const(6)  # identical words: with 46 counts rms of noise once in some ten years
 _BOOT_PERIODS = const(8)  # settling takes four, and the slowest chips run at 1.6 times the nominal period
 _SILENT_PERIODS = const(2)  # the slowest boards run at 1.6 times their nominal period
-_PULSES = {128: 25, 64: 27, 32: 26}
+PULSES = {128: 25, 64: 27, 32: 26}  # 24 bits and what chooses the next gain
 
 
 class HX711Group:
     """`sck`, `douts`: machine.Pin objects. DOUT gets its pull-down here; pins without one need 47 kOhm to
     ground.
 
-    `gain` 128 or 64 reads input A, 32 input B. All chips answer in the order of `douts`.
+    `gain` 128 or 64 reads input A, 32 input B. All chips answer in the order of `douts`. `reader` None reads
+    by pins; another one is a RegisterReader of the same wiring and PULSES[gain].
     """
 
-    def __init__(self, sck, douts, gain=128, rate_hz=80):
+    count_min, count_max = COUNT_MIN, COUNT_MAX
+
+    def __init__(self, sck, douts, gain=128, rate_hz=80, reader=None):
         if not 1 <= len(douts) <= 4:
             raise ValueError("1 to 4 data pins expected, %d came" % len(douts))
-        if gain not in _PULSES:
+        if gain not in PULSES:
             raise ValueError("gain 128, 64 or 32 expected, %r came" % gain)
         n = len(douts)
         self.channels = n
@@ -51,9 +56,8 @@ class HX711Group:
         self.not_ready = array.array("I", [0] * n)
         self.desync = array.array("I", [0] * n)
         self.saturated = array.array("I", [0] * n)
-        self._sck = sck
         self._douts = tuple(douts)
-        self._gain_pulses = _PULSES[gain] - 24
+        self._reader = reader or PinReader(sck, self._douts, PULSES[gain])
         self._period_us = 1000000 // rate_hz
         self.phases = tuple(Phase(self._period_us) for _ in range(n))
         self._words = array.array("i", [0] * n)
@@ -65,8 +69,8 @@ class HX711Group:
         self._waited = bytearray(n)  # the group waits for this chip
         self._at_start = bytearray(n)  # level of DOUT before the first pulse
         self._after = bytearray(n)  # level of DOUT after the gain pulses
-        self._window_us = 500
-        self._high_at = 0  # the line was seen high after this
+        self._window_us = 500  # that long before an update no read may begin
+        self._word_us = 0
         self._complete = False
         self._complete_at = 0
         for dout in douts:
@@ -137,52 +141,32 @@ class HX711Group:
 
     def read(self, buf, offset):
         """Clock one word out of every chip; False, and nothing done, if it came too late after `ready`."""
+        asked = ticks_us()
+        if not self._clear_of_updates(asked):
+            return False
         irq = disable_irq()
         start = ticks_us()
-        if not self._clear_of_updates(start):
+        needed = ticks_diff(start, asked) + self._word_us
+        if needed > self._window_us:
             enable_irq(irq)
+            self._window_us = min(needed + (needed >> 2), self._period_us >> 1)
             return False
-        stretch = self._shift()
+        stretch = self._reader.shift(self._words, self._at_start, self._after)
         end = ticks_us()
         enable_irq(irq)
-        window = ticks_diff(end, start)
+        self._word_us = ticks_diff(end, start)
+        window = ticks_diff(end, asked)
         self._window_us = window + (window >> 2)
         self._complete = False
         for i in range(self.channels):
             buf[offset + i] = self._judge(i, start, end, stretch > _HIGH_MAX_US)
             if self._after[i]:
-                self.phases[i].seen_high(self._high_at)
+                self.phases[i].seen_high(self._reader.high_at)
         self._since = end
         self._patience_us = _SILENT_PERIODS * self._period_us
         if stretch > _HIGH_MAX_US:
             self._wait_for_all(_BOOT_PERIODS * self._period_us)
         return True
-
-    def _shift(self):
-        """Fill words and levels; answers the longest time the clock was high, in microseconds."""
-        sck = self._sck
-        douts = self._douts
-        words = self._words
-        channels = self.channels
-        longest = 0
-        for i in range(channels):
-            self._at_start[i] = douts[i]()
-            words[i] = 0
-            self._after[i] = 1
-        for bit in range(24 + self._gain_pulses):
-            rise = ticks_us()
-            sck(1)
-            sck(0)
-            high = ticks_diff(ticks_us(), rise)
-            if high > longest:
-                longest = high
-            for i in range(channels):
-                if bit < 24:
-                    words[i] = words[i] << 1 | douts[i]()
-                else:
-                    self._after[i] &= douts[i]()
-        self._high_at = rise
-        return longest
 
     def _judge(self, i, start, end, stretched):
         """The count of chip `i`, or the code of the first thing that speaks against it."""
@@ -212,7 +196,7 @@ class HX711Group:
             return self._count_not_ready(i)
         if not self.phases[i].locked:
             return self._count_not_ready(i)
-        if count == 0x7FFFFF or count == -0x800000:
+        if not COUNT_MIN < count < COUNT_MAX:
             self.saturated[i] += 1
             return SATURATED_HIGH if count > 0 else SATURATED_LOW
         if count != self._last[i]:

@@ -1,27 +1,15 @@
-"""Boards as data files: which pins, which converter. Reads and checks them; only the factory touches the
-hardware."""
+"""Boards as data files: which chip, which pins, which converter. Reads and checks them; only open_adc touches
+the hardware."""
 
 import json
 
-# Pins of the classic ESP32 that a board must not use, and why
-_RESERVED = {
-    0: "it selects the boot mode",
-    1: "the console writes there",
-    2: "it selects the boot mode",
-    3: "the console reads there",
-    6: "the flash hangs on it",
-    7: "the flash hangs on it",
-    8: "the flash hangs on it",
-    9: "the flash hangs on it",
-    10: "the flash hangs on it",
-    11: "the flash hangs on it",
-    12: "it sets the flash voltage at boot",
-    16: "boards with extra memory use it",
-    17: "boards with extra memory use it",
+from barnode.boards import mcus
+
+_PINS_OF = {
+    "hx711": ("clock_pin", "data_pins"),
+    "ads131m04": ("sck_pin", "mosi_pin", "miso_pin", "cs_pin", "drdy_pin"),
 }
-_PINS = range(40)
-_NO_SUCH = (20, 24, 28, 29, 30, 31)
-_INPUT_ONLY = (34, 35, 36, 37, 38, 39)
+_INPUTS = ("data_pins", "miso_pin", "drdy_pin")
 
 
 def load(name, folder=None):
@@ -43,16 +31,35 @@ def load(name, folder=None):
 def check(board):
     """ValueError for the first mistake in a board: a missing field, a pin that cannot be, a pin used
     twice."""
-    for field in ("board", "adc", "rate_hz", "clock_pin", "data_pins"):
-        if field not in board:
-            raise ValueError("field %s expected in the board file, none came" % field)
-    if not isinstance(board["data_pins"], list):
+    for field in ("board", "adc", "rate_hz"):
+        _need(board, field)
+    if board["adc"] not in _PINS_OF:
+        raise ValueError("adc hx711 or ads131m04 expected in the board file, %r came" % board["adc"])
+    if board.get("chip", "esp32") not in mcus.COUNT:
+        raise ValueError("chip esp32 or esp32s3 expected in the board file, %r came" % board["chip"])
+    for field in _PINS_OF[board["adc"]]:
+        _need(board, field)
+    if not isinstance(board.get("data_pins", []), list):
         raise ValueError("data_pins: a list of pins expected, %r came" % (board["data_pins"],))  # noqa: TRY004 - one kind of refusal
-    if not 1 <= len(board["data_pins"]) <= 16:
-        raise ValueError("1 to 16 data_pins expected, %d came" % len(board["data_pins"]))
+    if not isinstance(channels(board), int) or not 1 <= channels(board) <= 4:
+        raise ValueError("1 to 4 data_pins (or channels) expected, %r came" % channels(board))
+    _check_pins(board)
+
+
+def _need(board, field):
+    if field not in board:
+        raise ValueError("field %s expected in the board file, none came" % field)
+
+
+def channels(board):
+    """How many cells a board reads."""
+    return len(board["data_pins"]) if "data_pins" in board else board.get("channels", 4)
+
+
+def _check_pins(board):
     used: dict = {}
     for field, pin in pins(board):
-        _check_pin(field, pin, field != "data_pins")
+        _check_pin(board.get("chip", "esp32"), field, pin)
         if pin in used:
             raise ValueError(
                 "pin %d is used twice, by %s and %s: give each its own" % (pin, used[pin], field)
@@ -71,23 +78,67 @@ def pins(board):
     return found
 
 
-def _check_pin(field, pin, output):
-    if not isinstance(pin, int) or pin not in _PINS or pin in _NO_SUCH:
-        raise ValueError("%s: a pin of the ESP32 expected, %r came" % (field, pin))
-    if pin in _RESERVED:
-        raise ValueError("%s: pin %d cannot be used, %s" % (field, pin, _RESERVED[pin]))
-    if output and pin in _INPUT_ONLY:
+def _check_pin(chip, field, pin):
+    if not isinstance(pin, int) or not 0 <= pin < mcus.COUNT[chip] or pin in mcus.MISSING[chip]:
+        raise ValueError("%s: a pin of the %s expected, %r came" % (field, mcus.NAME[chip], pin))
+    if pin in mcus.RESERVED[chip]:
+        raise ValueError("%s: pin %d cannot be used, %s" % (field, pin, mcus.RESERVED[chip][pin]))
+    if field not in _INPUTS and pin in mcus.INPUT_ONLY[chip]:
         raise ValueError("%s: an output expected, pin %d can only read" % (field, pin))
 
 
 def open_adc(board):
     """The driver of the board's converter, on the pins."""
-    if board["adc"] != "hx711":
-        raise ValueError("adc hx711 expected in the board file, %r came" % board["adc"])
-    import machine
+    return _open_hx711(board) if board["adc"] == "hx711" else _open_ads131m04(board)
+
+
+def _open_hx711(board):
+    from machine import Pin
 
     from barnode.adc.hx711 import HX711Group
 
-    clock = machine.Pin(board["clock_pin"], machine.Pin.OUT)
-    data = [machine.Pin(pin, machine.Pin.IN, machine.Pin.PULL_DOWN) for pin in board["data_pins"]]
-    return HX711Group(clock, data, gain=board.get("gain", 128), rate_hz=board["rate_hz"])
+    clock = Pin(board["clock_pin"], Pin.OUT)
+    data = [Pin(pin, Pin.IN, Pin.PULL_DOWN) for pin in board["data_pins"]]
+    gain = board.get("gain", 128)
+    return HX711Group(clock, data, gain, board["rate_hz"], _register_reader(board, gain))
+
+
+def _register_reader(board, gain):
+    """The fast way to read, where the chip has it; None: by pins. "read" in the board file chooses."""
+    if board.get("read", "registers") == "pins":
+        return None
+    try:
+        from barnode.adc.hx711 import PULSES
+        from barnode.adc.hx711_registers import RegisterReader, gpio_of
+    except (ImportError, SyntaxError, ValueError, AttributeError, NameError):  # no machine code here
+        return None
+    gpio = gpio_of(board.get("chip", "esp32"))
+    if gpio is None:
+        return None
+    return RegisterReader(gpio, board["clock_pin"], board["data_pins"], PULSES[gain])
+
+
+def _open_ads131m04(board):
+    from machine import SPI, Pin
+
+    from barnode.adc.ads131m04 import ADS131M04
+
+    bus = SPI(
+        board.get("spi", 2),
+        baudrate=board.get("spi_hz", 4000000),
+        polarity=0,
+        phase=1,
+        sck=Pin(board["sck_pin"]),
+        mosi=Pin(board["mosi_pin"]),
+        miso=Pin(board["miso_pin"]),
+    )
+    reset = Pin(board["reset_pin"], Pin.OUT, value=1) if "reset_pin" in board else None
+    select = Pin(board["cs_pin"], Pin.OUT, value=1)
+    options = {name: board[name] for name in ("gain", "osr", "block", "clkin_hz") if name in board}
+    adc = ADS131M04(bus, select, Pin(board["drdy_pin"], Pin.IN), reset, channels(board), **options)
+    if adc.rate_hz != board["rate_hz"]:
+        raise ValueError(
+            "rate_hz %d expected, as clkin_hz, osr and block give it, %r came"
+            % (adc.rate_hz, board["rate_hz"])
+        )
+    return adc

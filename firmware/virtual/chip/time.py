@@ -24,6 +24,7 @@ def ticks_us():
 
 
 def ticks_ms():
+    board.current.check_watchdog()
     clock = board.current.clock
     return (clock.now() + clock.ticks_start) // 1000 & (PERIOD - 1)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-# ruff: noqa: E402, F401, I001 - the order matters, see firmware/virtual/chip/time.py
+# ruff: noqa: E402, F401, I001, PLC0415, PTH123 - the order matters, see firmware/virtual/chip/time.py
 import asyncio  # before the chip's `time` can be found
 
 ROOT = __file__[: __file__.rfind("/tests/")]
@@ -15,7 +15,7 @@ import time
 
 from machine import Pin
 
-from barnode.adc.hx711 import HX711Group
+from barnode.adc.hx711 import PULSES, HX711Group
 from barnode.sampler import Sampler
 
 SCK = 23
@@ -28,6 +28,28 @@ CODES = {
     -0x800004: "saturated_low",
     -0x800005: "absent",
 }
+
+
+def source_of_clock_word():
+    """The very source of the machine code, run by the interpreter: then its registers can react."""
+    with open(ROOT + "/firmware/barnode/adc/hx711_word.py") as file:
+        text = file.read()
+    marked = "@micropython.viper\n"
+    if text.count(marked) != 1:
+        raise ValueError("one viper function expected")
+    names = {"__name__": "hx711_word"}
+    exec(text.replace(marked, ""), names)
+    return names["clock_word"]
+
+
+def register_reader(here, gain=128):
+    """A RegisterReader whose registers are the virtual board's."""
+    from barnode.adc import hx711_registers
+    from board_registers import Registers
+
+    hx711_registers.clock_word = source_of_clock_word()
+    douts = DOUT[: len(here.chips)]
+    return hx711_registers.RegisterReader(Registers(here), SCK, douts, PULSES[gain])
 
 
 class Restless:
@@ -74,8 +96,11 @@ class Check:
                 self.wrong_at_us.append(self.clock.now())
 
 
+PATH = "pins"  # or "registers"
+
+
 def make(rates=(80.0, 80.4, 79.1, 83.0), faults=(), force=None, ticks_start=0, **chip):
-    """Board, driver, sink and sampler for a chip at each of the rates."""
+    """Board, driver, sink and sampler for a chip at each of the rates, read by PATH."""
     chips = [
         {
             "sck": SCK,
@@ -96,7 +121,8 @@ def make(rates=(80.0, 80.4, 79.1, 83.0), faults=(), force=None, ticks_start=0, *
     trace = force or Restless()
     for one in here.chips:
         one._trace = trace
-    adc = HX711Group(Pin(SCK, Pin.OUT), [Pin(DOUT[i], Pin.IN) for i in range(len(rates))])
+    reader = register_reader(here) if PATH == "registers" else None
+    adc = HX711Group(Pin(SCK, Pin.OUT), [Pin(DOUT[i], Pin.IN) for i in range(len(rates))], reader=reader)
     sink = Check(here.chips, here.clock)
     return here, adc, sink, Sampler(adc, sink)
 
