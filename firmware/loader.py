@@ -38,9 +38,9 @@ def start():
     """Run the application; a new version that ends or fails before it is confirmed resets the chip."""
     _arm()
     try:
-        import barnode.node
+        import barnode.start
 
-        barnode.node.main()
+        barnode.start.main()
     except Exception as error:
         if not trial:
             raise

@@ -20,12 +20,14 @@ class FrameBuilder:
         self._slot = backlog.take_slot()
         self._last = 0
         self._rest_us = 0
+        self._flags = 0
         self._index_low = 0
         self._index_high = 0
         self.frames = 0
 
-    def take(self, ticks, counts):
-        """Add one sample read at `ticks` (time.ticks_us); answers whether that completed a frame."""
+    def take(self, ticks, counts, flags=0):
+        """Add one sample read at `ticks` (time.ticks_us), with `flags` for its frame; answers whether that
+        completed one."""
         writer = self._writer
         gap = (ticks - self._last) & TICKS_MASK
         self._last = ticks & TICKS_MASK
@@ -42,6 +44,7 @@ class FrameBuilder:
             spacing = gap // 10
             self._rest_us = gap - spacing * 10
         writer.add(spacing, counts)
+        self._flags |= flags
         self._backlog.work()
         self._index_low += 1
         if self._index_low > 0xFFFF:
@@ -57,9 +60,15 @@ class FrameBuilder:
         if self._writer.count == 0:
             return
         samples = self._writer.close()
-        self._backlog.push(self._slot, self.frames, samples, now_ms())
+        self._backlog.push(self._slot, self.frames, samples, now_ms(), self._flags)
+        self._flags = 0
         self.frames += 1
         self._slot = self._backlog.take_slot()
+
+    def use_calibration(self, number):
+        """Frames from now on carry this calibration id."""
+        self.flush()
+        self._writer.calibration = number
 
     def taken(self):
         """Samples taken since boot; for reports only."""

@@ -6,12 +6,13 @@ import json
 
 _REMEMBERED = 8
 _WAITING = 4
+_NONE = (None, ())
 
 
 class Commands:
-    """`handlers` maps a command to a coroutine function of the request that returns the reply's further
-    fields; a ValueError in it is the reason of a refusal. `reply` takes (name, payload) as Client.publish
-    does."""
+    """`handlers` maps a command to (coroutine function, names of its fields). The function takes the request
+    and returns the reply's further fields; a ValueError in it is the reason of a refusal. `reply` takes
+    (name, payload) as Client.publish does."""
 
     def __init__(self, handlers, reply):
         self._handlers = handlers
@@ -35,7 +36,7 @@ class Commands:
                 request, "at most %d commands may wait, this one is too many: send it again later" % _WAITING
             )
             return
-        self._done = self._done[1 - _REMEMBERED :] + [name]  # noqa: RUF005 - MicroPython has no star here
+        self._done = self._done[1 - _REMEMBERED :] + [name]
         self._waiting.append(request)
         self._arrived.set()
 
@@ -49,17 +50,25 @@ class Commands:
 
     async def _do(self, request):
         command = request.get("command")
-        handler = self._handlers.get(command) if isinstance(command, str) else None
+        handler, allowed = self._handlers.get(command, _NONE) if isinstance(command, str) else _NONE
         if handler is None:
             known = ", ".join(sorted(self._handlers))
             self._answer(
                 request, "command: one of %s expected, %r came: correct the command" % (known, command)
             )
             return
+        for field in request:
+            if field not in ("id", "command") and field not in allowed:
+                known = ", ".join(allowed) or "no fields"
+                self._answer(request, "%s of %s expected, field %s came: remove it" % (known, command, field))
+                return
         try:
             fields = await handler(request)
         except ValueError as error:
             self._answer(request, str(error))
+            return
+        except (OSError, MemoryError, TypeError, KeyError) as error:
+            self._answer(request, "it failed on the node (%s: %s): try again" % (type(error).__name__, error))
             return
         self._answer(request, None, fields)
 

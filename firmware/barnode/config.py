@@ -4,9 +4,18 @@ bad file never keeps a node from starting, it starts and says what is wrong."""
 import json
 
 from barnode import boards
+from barnode.calibration import FITTING, fits, whole
 
 DEFAULT_BOARD = "esp32-hx711-4"
 _NAME = "a name of 1 to 32 characters out of a-z, 0-9 and - expected"
+VALUES = (
+    "studio", "node", "board", "channels", "rate_hz", "samples_per_frame", "backlog_frames", "trial_s",
+    "wifi", "broker", "cells", "calibration", "factory_zero", "overload", "watchdog",
+)  # fmt: skip
+
+
+class Settled:
+    """The values of a Config."""
 
 
 class Config:
@@ -21,21 +30,32 @@ class Config:
         self.studio = self._take("studio", "studio", is_name, _NAME)
         self.node = self._take("node", "node", is_name, _NAME)
         self.board = self._load_board(given.get("board", DEFAULT_BOARD))
-        channels = len(self.board["data_pins"]) if self.board else 4
+        channels = boards.channels(self.board) if self.board else 4
         self.channels = channels
         self.rate_hz = self._take(
-            "rate_hz", self.board["rate_hz"] if self.board else 80, _whole(10, 1000), "10 to 1000 Hz expected"
+            "rate_hz", self.board["rate_hz"] if self.board else 80, _in(10, 1000), "10 to 1000 Hz expected"
         )
-        self.samples_per_frame = self._take("samples_per_frame", 10, _whole(1, 255), "1 to 255 expected")
+        self.samples_per_frame = self._take("samples_per_frame", 10, _in(1, 255), "1 to 255 expected")
         self.backlog_frames = self._take(
-            "backlog_frames", 0, _whole(0, 32000), "0 (as memory allows) to 32000 expected"
+            "backlog_frames", 0, _in(0, 32000), "0 (as memory allows) to 32000 expected"
         )
-        self.trial_s = self._take("trial_s", 30, _whole(1, 600), "1 to 600 s expected")
+        self.trial_s = self._take("trial_s", 30, _in(1, 600), "1 to 600 s expected")
         self.wifi = self._wifi(given.get("wifi"))
         self.broker = self._broker(given.get("broker"))
         self.cells = self._cells(given.get("cells"), channels)
         self.calibration = self._calibration(given.get("calibration"), channels)
         self.factory_zero = self._factory_zero(given.get("factory_zero"), channels)
+        self.overload = self._overload(given.get("overload"))
+        self.watchdog = self._take(
+            "watchdog", True, lambda value: value in (True, False), "true or false expected"
+        )
+
+    def settled(self):
+        """The values alone, so that the code that checked them need not stay in memory."""
+        plain = Settled()
+        for name in VALUES:
+            setattr(plain, name, getattr(self, name))
+        return plain
 
     def _refuse(self, field, expected, came):
         self.problems.append("%s: %s, %s came: correct it in config.json" % (field, expected, _shown(came)))
@@ -72,15 +92,18 @@ class Config:
         return {"ssid": given["ssid"], "password": given.get("password")}
 
     def _broker(self, given):
-        broker = {"host": None, "port": 1883, "user": None, "password": None, "protocol": "auto"}
+        broker = {
+            "host": None, "port": 1883, "user": None, "password": None, "protocol": "auto", "ca_file": None
+        }  # fmt: skip
         if not isinstance(given, dict):
             self._refuse("broker", "an object with host and port expected", given)
             return broker
         checks = (
             ("host", lambda value: _is_text(value, 253), "a host name or address expected"),
-            ("port", _whole(1, 65535), "1 to 65535 expected"),
+            ("port", _in(1, 65535), "1 to 65535 expected"),
             ("user", lambda value: value is None or isinstance(value, str), "text or null expected"),
             ("password", lambda value: value is None or isinstance(value, str), "text or null expected"),
+            ("ca_file", lambda value: value is None or _is_text(value, 64), "a file's path or null expected"),
             ("protocol", lambda value: value in ("auto", "5", "3.1.1"), 'auto, "5" or "3.1.1" expected'),
         )
         for field, valid, expected in checks:
@@ -113,19 +136,36 @@ class Config:
     def _calibration(self, given, channels):
         if given is None:
             return None
-        cells = given.get("cells") if isinstance(given, dict) else None
-        valid = isinstance(cells, list) and len(cells) == channels and _whole(1, 65535)(given.get("id"))
-        for cell in (cells or ()) if valid else ():
-            valid = valid and isinstance(cell, dict) and _whole(-0x800000, 0x7FFFFF)(cell.get("zero_count"))
-            valid = valid and _is_number(cell.get("span_n_per_count")) and cell["span_n_per_count"] != 0
-        if valid:
-            return {"id": given["id"], "by": given.get("by"), "unix_s": given.get("unix_s"), "cells": cells}
+        if fits(given, channels):
+            return {
+                "id": given["id"],
+                "by": given.get("by"),
+                "unix_s": given.get("unix_s"),
+                "cells": given["cells"],
+            }
         self._refuse(
             "calibration",
-            "id 1 to 65535 and zero_count, span_n_per_count for each of %d cells expected" % channels,
+            FITTING % channels,
             given,
         )
         return None
+
+    def _overload(self, given):
+        """Limits in newtons: of each cell, its capacity if none is given, and of all together, none if none
+        is."""
+        limits = {"cell_n": [cell["capacity_n"] for cell in self.cells], "sum_n": None}
+        if given is None:
+            return limits
+        if not isinstance(given, dict) or any(field not in limits for field in given):
+            self._refuse("overload", "an object with cell_n, sum_n or both expected", given)
+            return limits
+        for field in limits:
+            value = given.get(field)
+            if value is not None and not _is_positive(value):
+                self._refuse("overload." + field, "newtons above 0 or null expected", value)
+            elif value is not None:
+                limits[field] = [value] * len(self.cells) if field == "cell_n" else value
+        return limits
 
     def _factory_zero(self, given, channels):
         if given is None:
@@ -133,25 +173,29 @@ class Config:
         if (
             isinstance(given, list)
             and len(given) == channels
-            and all(_whole(-0x800000, 0x7FFFFF)(count) for count in given)
+            and all(_in(-0x800000, 0x7FFFFF)(count) for count in given)
         ):
             return given
         self._refuse("factory_zero", "%d counts expected" % channels, given)
         return [0] * channels
 
 
-def load(path):
-    """The Config of a JSON file; a file that cannot be read is an empty one, with the problem named."""
+def read(path, problems):
+    """What a JSON file says; a file that cannot be read is an empty object, with the problem named."""
     try:
         with open(path) as file:
-            given = json.load(file)
+            return json.load(file)
     except (OSError, ValueError) as error:
-        config = Config({})
-        config.problems.insert(
-            0, "%s: a JSON file expected, it could not be read (%s): write it again" % (path, error)
-        )
-        return config
-    return Config(given)
+        problems.append("%s: a JSON file expected, it could not be read (%s): write it again" % (path, error))
+        return {}
+
+
+def load(path):
+    """The Config of a JSON file."""
+    problems: list = []
+    config = Config(read(path, problems))
+    config.problems[:0] = problems
+    return config
 
 
 def is_name(value):
@@ -173,8 +217,8 @@ def _is_positive(value):
     return _is_number(value) and value > 0
 
 
-def _whole(least, most):
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _in(least, most):
+    return lambda value: whole(value, least, most)
 
 
 def _shown(value):

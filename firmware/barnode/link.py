@@ -12,6 +12,8 @@ from barnode.mqtt import LevelRefused, MqttError
 
 BACKOFF_FIRST_MS = const(250)
 BACKOFF_LAST_MS = const(5000)  # a broker that comes back is found within this
+_SESSION_TAKEN_OVER = const(0x8E)
+LONGEST_STEP_MS = const(20000)  # joining the Wi-Fi, with its wait before
 STEADY_MS = const(5000)  # a connection that lasted this long was a good one: the next wait is short again
 
 
@@ -21,16 +23,19 @@ def jittered_ms(wait_ms, byte):
 
 
 class Link:
-    """`broker` has host, port and protocol ("auto", "5" or "3.1.1"); `births` is called at each
-    connection."""
+    """`broker` has host, port, ca_file and protocol ("auto", "5" or "3.1.1"); `births` is called at each
+    connection, `taken_over` when the broker says that another client took this one's name."""
 
-    def __init__(self, broker, client, wifi, births):
+    def __init__(self, broker, client, wifi, births, taken_over):
         self._broker = broker
         self._client = client
         self._wifi = wifi
         self._births = births
+        self._taken_over = taken_over
+        client.tls = broker["ca_file"] is not None
         self._level = 4 if broker["protocol"] == "3.1.1" else 5
         self._fixed = self._proven = broker["protocol"] != "auto"
+        self._steps = 0
         self.connections = 0
         self.last_error = None
 
@@ -39,11 +44,15 @@ class Link:
         wait_ms = BACKOFF_FIRST_MS
         while True:
             began = now_ms()
+            self._steps += 1
             try:
                 await self.connect(self._births())
                 await self._client.serve()
             except (OSError, EOFError, MqttError, asyncio.TimeoutError) as error:
                 self._note(error)
+            if self._client.ended_by == _SESSION_TAKEN_OVER:
+                self._client.ended_by = 0
+                self._taken_over()
             if since_ms(now_ms(), began) >= STEADY_MS and self.connections:
                 wait_ms = BACKOFF_FIRST_MS
             await asyncio.sleep_ms(jittered_ms(wait_ms, os.urandom(1)[0]))
@@ -52,7 +61,12 @@ class Link:
     async def connect(self, births=()):
         """One attempt; on failure the socket is closed and the error raised."""
         await self._wifi.join()
-        stream = await net.connect(self._broker["host"], self._broker["port"])
+        self._steps += 1
+        try:
+            stream = await net.connect(self._broker["host"], self._broker["port"], self._broker["ca_file"])
+        except ValueError as error:  # what the TLS library makes of a bad certificate file
+            raise OSError("TLS: %s: check broker.ca_file" % error) from None
+        self._steps += 1
         try:
             await self._client.connect(stream, self._level, births)
         except LevelRefused:
@@ -70,6 +84,11 @@ class Link:
         self._proven = True
         self.connections += 1
         self.last_error = None
+
+    def progress(self):
+        """A number that grows as long as this is not stuck: no step in it takes longer than
+        LONGEST_STEP_MS."""
+        return self._steps + self._client.beats
 
     def reconnects(self):
         """Connections after the first."""

@@ -22,6 +22,7 @@ KEEPALIVE_S = const(10)
 PING_AFTER_MS = const(4000)  # silence either way
 DEAD_AFTER_MS = const(8000)  # no whole packet received: a half-open connection is noticed within 10 s
 CONNACK_MS = const(3000)
+CONNACK_TLS_MS = const(9000)  # with the handshake, seconds of work for the chip
 SUBACK_MS = const(5000)
 INCOMING_MAX = const(4096)
 CONTROL_MAX = const(8)  # messages of state, about and reply waiting; more means nobody takes them
@@ -81,6 +82,9 @@ class Client:
         self._tx_ms = 0
         self.connected = False
         self.unreadable = 0
+        self.tls = False
+        self.beats = 0  # grows about once a second while a connection is served
+        self.ended_by = 0  # the reason the broker gave when it ended the last connection, 0: none
 
     # For the node
 
@@ -117,6 +121,7 @@ class Client:
         self._rx_ms = self._tx_ms = self._began_ms = now_ms()
         self._subscribed = False
         self._error = None
+        self.ended_by = 0
         self._broken.clear()
         self._write(
             packet.connect(
@@ -129,11 +134,11 @@ class Client:
                 self._password,
             )
         )
-        await stream.drain()
+        patience_ms = CONNACK_TLS_MS if self.tls else CONNACK_MS
         try:
-            answer: tuple = await asyncio.wait_for(self._read_packet(), CONNACK_MS / 1000)
+            answer: tuple = await asyncio.wait_for(self._first_answer(), patience_ms / 1000)
         except asyncio.TimeoutError:
-            raise MqttError("CONNACK expected within %d s, nothing came" % (CONNACK_MS // 1000)) from None
+            raise MqttError("CONNACK expected within %d s, nothing came" % (patience_ms // 1000)) from None
         reason, maximum = packet.read_connack(level, *answer)
         if reason in _REFUSED_LEVEL:
             raise LevelRefused("MQTT level %d refused by the broker" % level)
@@ -268,6 +273,10 @@ class Client:
 
     # Receiving
 
+    async def _first_answer(self):
+        await self._stream.drain()  # with TLS the handshake takes place here
+        return await self._read_packet()
+
     async def _read_packet(self):
         """(first byte, body) of the next packet."""
         first = (await self._stream.read(1))[0]
@@ -303,7 +312,8 @@ class Client:
                     raise MqttError("subscriptions refused: allow this node to read its own topics")
                 self._subscribed = True
             elif kind == packet.DISCONNECT:
-                raise MqttError("the broker ended the connection, reason 0x%02x" % (body[0] if body else 0))
+                self.ended_by = body[0] if body else 0
+                raise MqttError("the broker ended the connection, reason 0x%02x" % self.ended_by)
             elif kind != packet.PINGRESP:
                 raise MqttError("a packet for a client expected, type %d came" % kind)
 
@@ -331,6 +341,7 @@ class Client:
         """Keep-alive: silence is asked after, then taken for a broken connection."""
         while True:
             await asyncio.sleep_ms(1000)
+            self.beats += 1
             now = now_ms()
             silent_ms = since_ms(now, self._rx_ms)
             if silent_ms >= DEAD_AFTER_MS:

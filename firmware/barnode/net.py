@@ -12,6 +12,7 @@ _TCP_NODELAY = 1
 _ON_MICROPYTHON = sys.implementation.name == "micropython"
 RESOLVE_MS = 5000
 CONNECT_MS = 5000
+_looking: list = []  # holds one item while a look-up runs
 
 
 class Stream:
@@ -71,10 +72,33 @@ class _Closed(Stream):
 CLOSED = _Closed()
 
 
-async def connect(host, port, resolve_ms=RESOLVE_MS, connect_ms=CONNECT_MS):
-    """A Stream to host:port, the name looked up afresh; OSError within the two times when there is none."""
+def tls_context(ca_file):
+    """What checks the broker's certificate against the authority in `ca_file` (DER, or PEM where the port
+    reads it)."""
+    if _ON_MICROPYTHON:
+        import tls
+    else:
+        import ssl as tls  # type: ignore[no-redef]
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
+    with open(ca_file, "rb") as file:
+        data = file.read()
+    if not _ON_MICROPYTHON and data[:2] == b"--":
+        data = data.decode()
+    context.load_verify_locations(cadata=data)
+    return context
+
+
+async def connect(host, port, ca_file=None, resolve_ms=RESOLVE_MS, connect_ms=CONNECT_MS):
+    """A Stream to host:port, the name looked up afresh; OSError within the two times when there is none.
+
+    With `ca_file` it is TLS: the handshake takes place with the first bytes, in the time their reader
+    allows."""
+    context = tls_context(ca_file) if ca_file else None
     if not _ON_MICROPYTHON:
-        pair: tuple = await asyncio.wait_for(asyncio.open_connection(host, port), connect_ms / 1000)
+        pair: tuple = await asyncio.wait_for(
+            asyncio.open_connection(host, port, ssl=context), connect_ms / 1000
+        )
         return Stream(*pair)
     info = await _resolve(host, port, resolve_ms)
     sock = socket.socket(info[0], socket.SOCK_STREAM)
@@ -85,6 +109,9 @@ async def connect(host, port, resolve_ms=RESOLVE_MS, connect_ms=CONNECT_MS):
             sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
         except OSError:
             pass  # a stack without it is slower, not wrong
+        if context is not None:
+            sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
@@ -119,6 +146,8 @@ async def _resolve(host, port, timeout_ms):
         import _thread
     except ImportError:
         return socket.getaddrinfo(host, port)[0]
+    if _looking:  # the library never came back: another thread would hang beside it
+        raise OSError(errno.ETIMEDOUT)
     answer: list = []
 
     def look_up():
@@ -126,8 +155,14 @@ async def _resolve(host, port, timeout_ms):
             answer.append(socket.getaddrinfo(host, port)[0])
         except Exception as error:
             answer.append(error)
+        _looking.clear()
 
-    _thread.start_new_thread(look_up, ())
+    _looking.append(True)
+    try:
+        _thread.start_new_thread(look_up, ())
+    except OSError:
+        _looking.clear()
+        raise
     for _ in range(timeout_ms // 20):
         if answer:
             if isinstance(answer[0], Exception):

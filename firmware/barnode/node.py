@@ -13,19 +13,19 @@ import time
 
 from micropython import const
 
-from barnode import boards, pool, reports, update
+from barnode import guard, lazy, pool, reports, scratch
+from barnode.alone import Alone
 from barnode.backlog import SPARE_SLOTS, Backlog
 from barnode.builder import FrameBuilder
+from barnode.buzzer import Buzzer
 from barnode.clock import Clock, now_ms, since_ms
-from barnode.commands import Commands
-from barnode.config import Config, load
-from barnode.frame import frame_length
+from barnode.duties import Duties
+from barnode.frame import OVERLOAD, frame_length
 from barnode.lights import Light
-from barnode.link import Link
-from barnode.maintenance import Maintenance
+from barnode.link import LONGEST_STEP_MS, Link
 from barnode.mqtt import Client
-from barnode.trial import Trial
-from barnode.update import Updater, running_loader
+from barnode.overload import Overload
+from barnode.twins import Twins
 from barnode.weight import Weight
 from barnode.wifi import Wifi
 
@@ -38,7 +38,7 @@ COLLECT_MS = const(
 RESTART_MS = const(1000)  # before a task that failed is started again
 STOP_MS = const(1500)  # a clean stop waits this long for the host to confirm the last frames
 GOODBYE_MS = const(300)
-SUBSCRIPTIONS = (("committed", 1), ("command", 1), ("display", 0))
+SUBSCRIPTIONS = (("committed", 1), ("command", 1), ("display", 0), ("state", 0))
 
 
 class Node:
@@ -46,47 +46,65 @@ class Node:
     converter."""
 
     def __init__(self, given, adc=None):
-        self.config = config = load(given["config_path"]) if "config_path" in given else Config(given)
-        self.problems = list(config.problems)
+        self.problems: list = []
+        self.given = given
+        records = lazy.load("records").Records(self.problems)
+        config, on_trial = self._configure(records)
+        self.dog = guard.watchdog() if config.watchdog else None
+        notes = scratch.load()
+        self._notes = (reports.reset_cause(), notes.get("error"), max(0, (notes.get("boots") or 1) - 1))
         self.boot = int.from_bytes(os.urandom(4), "little")
         self.clock = Clock()
         self.adc = adc if adc is not None else self._open_adc()
         self.wifi = Wifi(config.wifi["ssid"], config.wifi["password"])
         self.wifi.start()
         self.channels = self.adc.channels if self.adc is not None else config.channels
-        samples = config.samples_per_frame
-        self._cause = reports.reset_cause()
-        self.health = reports.Health(self.boot, self.channels, self._cause)
-        self.loader = running_loader()
-        self.maintenance = Maintenance(self._last_display, self._sum_n)
-        self.updater = Updater(self.loader, self.maintenance.refusal)
-        handlers = {
-            "identify": self._identify,
-            "maintenance": self.maintenance.command,
-            "reboot": self._reboot,
-            "update": self.updater.command,
-        }
-        self.commands = Commands(handlers, self._reply)
-        wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples) + SPARE_SLOTS
-        self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted), self.channels)
-        calibration = config.calibration
-        calibration_id = calibration["id"] if calibration else 0
-        self.builder = FrameBuilder(
-            self.backlog, self.clock, self.boot, samples, self.channels, calibration_id
-        )
-        self.weight = Weight(self.channels, self.boot, calibration)
-        board = config.board or {}
-        self.light = Light(board.get("light_pin"), board.get("lights", 0))
-        self.client = self._client(config)
-        self.link = Link(config.broker, self.client, self.wifi, self._births)
-        self.display = None
-        self.display_ms = -1
+        self.loader = lazy.load("update").running_loader()
+        self._versions = lazy.load("update").about(self.loader)
+        stored = lazy.load("calibration").stored
+        calibration = stored(records, config.calibration, self.channels, self.problems)
+        del records, stored
+        lazy.unload("update", "manifest", "calibration", "config", "settings", "boards", "records")
+        self._build(config, calibration)
+        self.duties = Duties(self, on_trial)
         self.unreadable = 0
+        self.tap = None  # takes each sample while a capture runs
         self.reboot_wanted = False
         self._ending = False
         self._stopping = asyncio.Event()
         for problem in self.problems:
-            print("config: %s" % problem)
+            print("problem: %s" % problem)
+
+    def _configure(self, records):
+        """Read and check the configuration; answers it, and whether it is on trial."""
+        settings = lazy.load("settings")
+        effective, on_trial = settings.overlay(
+            records, settings.given(self.given, self.problems), self.problems
+        )
+        checked = lazy.load("config").Config(effective)
+        self.problems += checked.problems
+        self.config = checked.settled()
+        return self.config, on_trial
+
+    def _build(self, config, calibration):
+        """The parts, in the order of a sample's way."""
+        samples = config.samples_per_frame
+        self.health = reports.Health(self.boot, self.channels, self._notes[0])
+        wanted = config.backlog_frames or -(-pool.BACKLOG_S * config.rate_hz // samples) + SPARE_SLOTS
+        self.weight = Weight(self.channels, self.boot, calibration)
+        self.overload = Overload(self.weight, config.overload["cell_n"], config.overload["sum_n"])
+        board = config.board or {}
+        self.light = Light(board.get("light_pin"), board.get("lights", 0))
+        buzzer = Buzzer(board.get("buzzer_pin"), board.get("buzzer_hz"))
+        self.twins = Twins(config.node, self.boot, reports.hardware(), self.tell_about)
+        self.alone = Alone(self.light, buzzer, self.overload, self._faulty, self.twins.problem)
+        self.backlog = Backlog(pool.allocate(frame_length(samples, self.channels), wanted), self.channels)
+        calibration_id = calibration["id"] if calibration else 0
+        self.builder = FrameBuilder(
+            self.backlog, self.clock, self.boot, samples, self.channels, calibration_id
+        )
+        self.client = self._client(config)
+        self.link = Link(config.broker, self.client, self.wifi, self._births, self.twins.taken_over)
 
     def _client(self, config):
         return Client(
@@ -107,7 +125,7 @@ class Node:
         try:
             if self.config.board is None:
                 raise ValueError("no board, no converter")  # noqa: TRY301 - one way to say it
-            return boards.open_adc(self.config.board)
+            return lazy.load("boards").open_adc(self.config.board)
         except Exception as error:
             self.problems.append("converter: cannot be opened (%s): check board and wiring" % error)
             return None
@@ -116,9 +134,14 @@ class Node:
 
     def take(self, ticks, counts):
         """One sample of all cells, read at `ticks`. No allocation."""
-        if self.builder.take(ticks, counts):
-            self.client.wake()
         self.weight.take(counts)
+        if self.builder.take(ticks, counts, OVERLOAD if self.overload.take(counts) else 0):
+            self.client.wake()
+        if self.tap is not None:
+            self.tap.take(ticks, counts)
+
+    def _faulty(self):
+        return self.adc is None or self.weight.faulty
 
     # The host
 
@@ -128,12 +151,13 @@ class Node:
             if name == "committed":
                 self._committed(json.loads(payload), retained)
             elif name == "display":
-                self.display = json.loads(payload)
-                self.display_ms = now_ms()
+                self.alone.display(json.loads(payload))
+            elif name == "state":
+                self.twins.state(json.loads(payload), retained, self.link.connections)
             elif (
                 name == "command" and not retained and not self._ending
             ):  # a kept command would come again at every connection
-                self.commands.take(payload)
+                self.duties.commands.take(payload)
         except Exception as error:
             self.unreadable += 1
             print("%s: cannot be read: %s" % (name, error))
@@ -149,32 +173,33 @@ class Node:
         return (("state", reports.state("online", self.boot)), ("about", self._about()))
 
     def _about(self):
+        twin = self.twins.problem()
         return reports.about(
             self.config,
             self.boot,
-            self._cause,
+            self._notes,
             len(self.backlog.slots),
-            self.problems,
-            update.about(self.loader),
+            self.problems + ([twin] if twin else []),
+            self._versions,
+            self.weight.calibration,
+            self.duties.zero,
         )
 
-    def _tell_about(self):
+    def tell_about(self):
+        """Publish `about` anew."""
         self.client.publish("about", self._about(), True)
 
-    def _last_display(self):
-        return self.display, since_ms(now_ms(), self.display_ms)
-
-    def _sum_n(self):
-        return self.weight.sum_n
-
-    def _reply(self, name, payload):
+    def reply(self, name, payload):
+        """Answer a command."""
         self.client.publish(name, payload)
 
-    async def _identify(self, _request):
-        self._identifying = asyncio.create_task(self.light.identify())
-        return {"node": self.config.node, "board": self.config.board["board"] if self.config.board else None}
+    def device_us(self):
+        """Device time now."""
+        self.clock.advance(time.ticks_us())
+        return self.clock.us()
 
-    async def _reboot(self, _request):
+    def restart(self):
+        """Stop cleanly, then start again."""
         self.reboot_wanted = True
         self._stopping.set()
 
@@ -186,7 +211,7 @@ class Node:
             try:
                 await work()
             except Exception as error:
-                print("%s: %s: %s" % (name, type(error).__name__, error))
+                print("%s: %s" % (name, scratch.note_error(error)))
             await asyncio.sleep_ms(RESTART_MS)
 
     async def _sample(self):
@@ -194,24 +219,45 @@ class Node:
 
         await Sampler(self.adc, self).run()
 
+    async def _trial(self):
+        await (
+            lazy.load("trial")
+            .Trial(
+                self.loader,
+                self.config.trial_s,
+                lambda: self.client.connected,
+                self.builder.taken,
+                self.duties.maintenance.loaded,
+                self._confirmed,
+            )
+            .run()
+        )
+
+    def _confirmed(self):
+        self._versions = lazy.load("update").about(self.loader)
+        self.tell_about()
+
     async def _report(self):
         health_ms = collect_ms = now_ms()
         while True:
             await asyncio.sleep_ms(WEIGHT_MS)
             self.client.publish_now("weight", self.weight.report(max(0, self.builder.taken() - 1)))
+            self.duties.window.note()
             self.backlog.sweep()
+            self.twins.forget()
             now = now_ms()
             if since_ms(now, health_ms) >= HEALTH_MS:
                 health_ms = now
                 self.clock.advance(time.ticks_us())
-                health = self.health
-                self.client.publish_now(
-                    "health",
-                    health.report(self.clock, self.builder, self.backlog, self.link, self.wifi, self.adc),
-                )
+                self.client.publish_now("health", self._health())
             if since_ms(now, collect_ms) >= COLLECT_MS:
                 collect_ms = now
                 await self._collect_after_sample()
+
+    def _health(self):
+        return self.health.report(
+            self.clock, self.builder, self.backlog, self.link, self.wifi, self.adc, self.overload.count
+        )
 
     async def _collect_after_sample(self):
         before = self.builder.taken()
@@ -224,18 +270,19 @@ class Node:
     async def run(self, stop_event=None):
         """Work until `stop_event`, a reboot command or cancellation; then stop cleanly and answer the
         counters."""
-        trial = Trial(
-            self.loader,
-            self.config.trial_s,
-            lambda: self.client.connected,
-            self.builder.taken,
-            self.maintenance.loaded,
-            self._tell_about,
-        )
-        work = [("commands", self.commands.run), ("reports", self._report), ("trial", trial.run)]
+        work = [
+            ("alone", self.alone.run),
+            ("commands", self.duties.commands.run),
+            ("reports", self._report),
+            ("guard", self._guard().run),
+        ]
         if self.adc is not None:
             work.append(("sampler", self._sample))
         tasks = [asyncio.create_task(self._keep(name, one)) for name, one in work]
+        if self.duties.on_trial:
+            tasks.append(asyncio.create_task(self._keep("settings", self.duties.try_settings)))
+        if self.loader is not None and self.loader.trial:
+            tasks.append(asyncio.create_task(self._keep("trial", self._trial)))
         if self.config.broker["host"]:
             self._link_task = asyncio.create_task(self._keep("link", self.link.run))
         else:
@@ -250,6 +297,14 @@ class Node:
             task.cancel()
         return await self.finish()
 
+    def _guard(self):
+        watched = []
+        if self.adc is not None:
+            watched.append(guard.Progress("sampling", self.builder.taken, guard.SAMPLES_MS))
+        if self.config.broker["host"]:
+            watched.append(guard.Progress("the link", self.link.progress, LONGEST_STEP_MS))
+        return guard.Guard(self.dog, watched, scratch.went_well)
+
     async def _stop_with(self, stop_event):
         await stop_event.wait()
         self._stopping.set()
@@ -261,6 +316,7 @@ class Node:
 
         `interrupted` takes the old connection for broken off and makes one more."""
         self._ending = True
+        scratch.went_well()
         self.builder.flush()
         if interrupted:
             self.client.start_over()

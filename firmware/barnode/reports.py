@@ -1,5 +1,6 @@
 """What a node tells of itself: the `about`, `state` and `health` payloads of docs/protocol.md."""
 
+import binascii
 import gc
 import json
 import sys
@@ -9,12 +10,22 @@ from barnode import VERSION
 
 def state(word, boot):
     """`online`, `lost` or `offline`."""
-    return json.dumps({"state": word, "boot": boot}).encode()
+    return json.dumps({"state": word, "boot": boot, "hardware": hardware()}).encode()
 
 
-def about(config, boot, reset_cause, backlog_frames, problems, versions):
-    """Who this node is. `problems`: the mistakes in its configuration, in words; `versions`: update's."""
-    calibration = config.calibration
+def hardware():
+    """The board's own number in hex, or None where there is none."""
+    try:
+        import machine
+
+        return binascii.hexlify(machine.unique_id()).decode()
+    except (ImportError, AttributeError):
+        return None
+
+
+def about(config, boot, notes, backlog_frames, problems, versions, calibration, session_zero):
+    """Who this node is. `notes`: (reset cause, last error, failed boots before this one). `problems`: what is
+    wrong with it, in words; `versions`: update's."""
     payload = {
         "firmware": VERSION,
         "manifest": versions["manifest"],
@@ -23,7 +34,10 @@ def about(config, boot, reset_cause, backlog_frames, problems, versions):
         "adc": config.board["adc"] if config.board else None,
         "runtime": _runtime(),
         "boot": boot,
-        "reset_cause": reset_cause,
+        "hardware": hardware(),
+        "reset_cause": notes[0],
+        "last_error": notes[1],
+        "failed_boots": notes[2],
         "rate_hz": config.rate_hz,
         "samples_per_frame": config.samples_per_frame,
         "backlog_frames": backlog_frames,
@@ -32,7 +46,7 @@ def about(config, boot, reset_cause, backlog_frames, problems, versions):
         "zeros": {
             "factory": config.factory_zero,
             "calibration": [cell["zero_count"] for cell in calibration["cells"]] if calibration else None,
-            "session": None,
+            "session": session_zero,
         },
     }
     if problems:
@@ -50,7 +64,7 @@ class Health:
         self._last_us = 0
         self._last_samples = 0
 
-    def report(self, clock, builder, backlog, link, wifi, adc):
+    def report(self, clock, builder, backlog, link, wifi, adc, overloads):
         now_us = clock.us()
         samples = builder.taken()
         elapsed_ms = (now_us - self._last_us) // 1000
@@ -77,6 +91,7 @@ class Health:
             "not_ready": list(adc.not_ready) if adc else self._none,
             "desync": list(adc.desync) if adc else self._none,
             "saturated": list(adc.saturated) if adc else self._none,
+            "overloads": overloads,
             "temperature_c": temperature_c(),
         }
         return json.dumps(payload).encode()

@@ -21,44 +21,66 @@ class Weight:
     def __init__(self, cells, boot, calibration=None):
         self._cells = cells
         self._boot = boot
-        self._calibration = calibration
+        self.calibration = calibration
         self._zero = array("i", [0] * cells)
         self._weight = array("i", [0] * cells)
         self._sums = array("i", [0] * cells)
         self._faults = bytearray(cells)
-        self._unit_n = 0.0
+        self.unit_n = 0.0  # of `total`
+        self.means = array("i", [0] * cells)  # counts of the last interval reported, where `whole`
+        self.whole = False  # whether every cell was readable in all of it
+        self.faulty = False  # whether one was not
         # 24 bits of count and sign, the weight and the number of cells must fit 30 bits together
         spare = 0
         while (1 << spare) < cells:
             spare += 1
         self._shift = 24 + _WEIGHT_BITS + spare - 29
-        if calibration:
-            self._set(calibration["cells"])
+        self.total = 0  # all cells of the sample last taken, in `unit_n`; codes count as nothing
+        self.use_calibration(calibration)
         self.sum_n = None  # of the last interval reported; None: not known
         self._n = 0
         self._least = 0
         self._greatest = 0
 
-    def _set(self, cells):
+    def use_calibration(self, record):
+        """Put a calibration in force, or None, and its zero."""
+        self.calibration = record
+        self._restart()
+        if not record:
+            return
+        cells = record["cells"]
         largest = max(abs(cell["span_n_per_count"]) for cell in cells)
         for i, cell in enumerate(cells):
             self._zero[i] = cell["zero_count"]
             self._weight[i] = round(cell["span_n_per_count"] / largest * (1 << _WEIGHT_BITS))
-        self._unit_n = largest * (1 << self._shift) / (1 << _WEIGHT_BITS)
+        self.unit_n = largest * (1 << self._shift) / (1 << _WEIGHT_BITS)
+
+    def use_zero(self, counts):
+        """Put a session zero in force: a count a cell."""
+        for i in range(self._cells):
+            self._zero[i] = counts[i]
+        self._restart()
+
+    def zeros(self):
+        """The zero in force, a count a cell."""
+        return list(self._zero)
 
     def take(self, counts):
         """Add one sample, indexable by cell. No allocation."""
-        if self._n >= _SUM_LIMIT:
-            return
         total = 0
+        room = self._n < _SUM_LIMIT
         shift = self._shift
         for cell in range(self._cells):
             count = counts[cell]
             if count < _READING_MIN:
                 self._faults[cell] = 1
                 continue
-            self._sums[cell] += count
+            if room:
+                self._sums[cell] += count
             total += ((count - self._zero[cell]) >> shift) * self._weight[cell]
+        self.total = total
+        if not room:
+            return
         if self._n == 0 or total < self._least:
             self._least = total
         if self._n == 0 or total > self._greatest:
@@ -68,7 +90,8 @@ class Weight:
     def report(self, index):
         """The `weight` payload, and a new interval. `index` is the last sample's."""
         n = self._n
-        calibrated = self._calibration is not None
+        calibrated = self.calibration is not None
+        self._sum_up(n)
         cells = [
             self._cell_n(cell) if calibrated and n and not self._faults[cell] else None
             for cell in range(self._cells)
@@ -84,18 +107,25 @@ class Weight:
                 index,
                 ",".join([_number(cell) for cell in cells]),
                 _number(self.sum_n),
-                _number(self._least * self._unit_n if whole else None),
-                _number(self._greatest * self._unit_n if whole else None),
-                self._calibration["id"] if calibrated else "null",
+                _number(self._least * self.unit_n if whole else None),
+                _number(self._greatest * self.unit_n if whole else None),
+                self.calibration["id"] if calibrated else "null",
                 self._validity(calibrated, n, whole),
             )
         )
         self._restart()
         return payload.encode()
 
+    def _sum_up(self, n):
+        self.faulty = any(self._faults)
+        self.whole = n > 0 and not self.faulty
+        if self.whole:
+            for cell in range(self._cells):
+                self.means[cell] = self._sums[cell] // n
+
     def _cell_n(self, cell):
         above_zero = self._sums[cell] - self._n * self._zero[cell]
-        return above_zero / self._n * self._calibration["cells"][cell]["span_n_per_count"]
+        return above_zero / self._n * self.calibration["cells"][cell]["span_n_per_count"]
 
     def _validity(self, calibrated, n, whole):
         if n == 0:
