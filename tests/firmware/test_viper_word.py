@@ -13,7 +13,7 @@ WORD = FIRMWARE / "barnode/adc/hx711_word.py"
 WORD_BUDGET = 1000
 COMPILED = """
 from array import array
-from barnode.adc.hx711_registers import RegisterReader, clock_word, gpio_of
+from barnode.adc.hx711_registers import RegisterReader, clock_word
 def wiring(sck, douts):
     return RegisterReader(None, sck, douts, 25)._wiring
 def clocked(sck, douts, levels, pulses=25):
@@ -65,8 +65,34 @@ except ValueError as error:
     assert '"read": "pins"' in seen
 
 
-def test_where_there_are_no_registers_none_are_written(compiled):
-    assert compiled('print((gpio_of("esp32"), gpio_of("rp2040")))') == (None, None)
+def test_where_there_are_no_registers_the_board_is_read_by_pins(run_micropython):
+    """Written to on this computer they would end the process."""
+    code = """
+from hx711_bench import *
+from barnode import boards
+make()
+readers = [boards.open_adc(boards.load("esp32-hx711-4"))._reader]
+print(readers[0].__class__.__name__)
+"""
+    assert run_micropython(code).split() == ["PinReader"]
+
+
+@pytest.mark.parametrize(("chip", "base"), [("esp32", 0x3FF44000), ("esp32s3", 0x60004000)])
+def test_on_the_chip_the_board_is_read_by_its_registers(run_micropython, chip, base):
+    code = f"""
+from hx711_bench import *
+from barnode import boards
+make()
+class Platform:
+    platform = "esp32"
+boards.sys = Platform
+board = boards.load("esp32-hx711-4")
+board["chip"] = {chip!r}
+reader = boards.open_adc(board)._reader
+board["read"] = "pins"
+print(reader.__class__.__name__, reader._gpio, boards.open_adc(board)._reader.__class__.__name__)
+"""
+    assert run_micropython(code).split() == ["RegisterReader", str(base), "PinReader"]
 
 
 @pytest.mark.parametrize("architecture", ["xtensawin", "x64"])

@@ -2,18 +2,12 @@
 take."""
 
 import array
-import sys
 from time import ticks_diff, ticks_us
 
 from barnode.adc.hx711_word import clock_word
 
 # DR_REG_GPIO_BASE of ESP-IDF's soc.h
 GPIO_BASE = {"esp32": 0x3FF44000, "esp32s3": 0x60004000}
-
-
-def gpio_of(mcu):
-    """Address of the GPIO registers of the chip this runs on; None where there are none to write to."""
-    return GPIO_BASE.get(mcu) if sys.platform == "esp32" else None
 
 
 class RegisterReader:

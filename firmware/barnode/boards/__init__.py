@@ -2,28 +2,33 @@
 the hardware."""
 
 import json
-
-from barnode.boards import mcus
+import sys
 
 _PINS_OF = {
     "hx711": ("clock_pin", "data_pins"),
     "ads131m04": ("sck_pin", "mosi_pin", "miso_pin", "cs_pin", "drdy_pin"),
 }
+_CHIPS = ("esp32", "esp32s3")  # each with its table of pins, read for a check and let go of
 _INPUTS = ("data_pins", "miso_pin", "drdy_pin")
 
 
-def load(name, folder=None):
-    """The board file `name` as a dict; ValueError names what is wrong with it."""
-    if folder is None:
-        folder = __file__[: __file__.rfind("/")] if "/" in __file__ else "."
-    path = "%s/%s.json" % (folder, name)
+def _read(path):
     try:
         with open(path) as file:
-            board = json.load(file)
+            return json.load(file)
     except (OSError, ValueError) as error:
         raise ValueError(
             'board file %s expected, it could not be read (%s): check "board"' % (path, error)
         ) from None
+
+
+def _here():
+    return __file__[: __file__.rfind("/")] if "/" in __file__ else "."
+
+
+def load(name, folder=None):
+    """The board file `name` as a dict; ValueError names what is wrong with it."""
+    board = _read("%s/%s.json" % (folder or _here(), name))
     check(board)
     return board
 
@@ -35,7 +40,7 @@ def check(board):
         _need(board, field)
     if board["adc"] not in _PINS_OF:
         raise ValueError("adc hx711 or ads131m04 expected in the board file, %r came" % board["adc"])
-    if board.get("chip", "esp32") not in mcus.COUNT:
+    if board.get("chip", "esp32") not in _CHIPS:
         raise ValueError("chip esp32 or esp32s3 expected in the board file, %r came" % board["chip"])
     for field in _PINS_OF[board["adc"]]:
         _need(board, field)
@@ -57,9 +62,10 @@ def channels(board):
 
 
 def _check_pins(board):
+    mcu = _read("%s/mcu-%s.json" % (_here(), board.get("chip", "esp32")))
     used: dict = {}
     for field, pin in pins(board):
-        _check_pin(board.get("chip", "esp32"), field, pin)
+        _check_pin(mcu, field, pin)
         if pin in used:
             raise ValueError(
                 "pin %d is used twice, by %s and %s: give each its own" % (pin, used[pin], field)
@@ -78,12 +84,12 @@ def pins(board):
     return found
 
 
-def _check_pin(chip, field, pin):
-    if not isinstance(pin, int) or not 0 <= pin < mcus.COUNT[chip] or pin in mcus.MISSING[chip]:
-        raise ValueError("%s: a pin of the %s expected, %r came" % (field, mcus.NAME[chip], pin))
-    if pin in mcus.RESERVED[chip]:
-        raise ValueError("%s: pin %d cannot be used, %s" % (field, pin, mcus.RESERVED[chip][pin]))
-    if field not in _INPUTS and pin in mcus.INPUT_ONLY[chip]:
+def _check_pin(mcu, field, pin):
+    if not isinstance(pin, int) or not 0 <= pin < mcu["pins"] or pin in mcu["missing"]:
+        raise ValueError("%s: a pin of the %s expected, %r came" % (field, mcu["name"], pin))
+    if str(pin) in mcu["reserved"]:
+        raise ValueError("%s: pin %d cannot be used, %s" % (field, pin, mcu["reserved"][str(pin)]))
+    if field not in _INPUTS and pin in mcu["input_only"]:
         raise ValueError("%s: an output expected, pin %d can only read" % (field, pin))
 
 
@@ -105,17 +111,16 @@ def _open_hx711(board):
 
 def _register_reader(board, gain):
     """The fast way to read, where the chip has it; None: by pins. "read" in the board file chooses."""
-    if board.get("read", "registers") == "pins":
-        return None
+    if board.get("read", "registers") == "pins" or sys.platform != "esp32":
+        return None  # elsewhere there are no such registers, and writing to them would end the process
     try:
         from barnode.adc.hx711 import PULSES
-        from barnode.adc.hx711_registers import RegisterReader, gpio_of
+        from barnode.adc.hx711_registers import GPIO_BASE, RegisterReader
     except (ImportError, SyntaxError, ValueError, AttributeError, NameError):  # no machine code here
         return None
-    gpio = gpio_of(board.get("chip", "esp32"))
-    if gpio is None:
-        return None
-    return RegisterReader(gpio, board["clock_pin"], board["data_pins"], PULSES[gain])
+    return RegisterReader(
+        GPIO_BASE[board.get("chip", "esp32")], board["clock_pin"], board["data_pins"], PULSES[gain]
+    )
 
 
 def _open_ads131m04(board):
