@@ -5,10 +5,18 @@ from __future__ import annotations
 import click
 
 from ashibar import __version__
+from ashibar.cli.alarms import ack, alarm, alarms
 from ashibar.cli.demo import demo
+from ashibar.cli.export import export
+from ashibar.cli.inspections import inspect
+from ashibar.cli.log import log
 from ashibar.cli.node import node
+from ashibar.cli.replay import replay
 from ashibar.cli.run import run
+from ashibar.cli.sessions import session, sessions
 from ashibar.cli.simulate import simulate
+from ashibar.cli.verify import verify
+from ashibar.cli.weigh import hang_test, weigh
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,4 +35,21 @@ def version() -> None:
 
 
 for command in (demo, node, run, simulate):
+    main.add_command(command)
+
+# The record: sessions, alarms, safety log.
+for command in (
+    sessions,
+    session,
+    alarms,
+    ack,
+    alarm,
+    log,
+    inspect,
+    weigh,
+    hang_test,
+    verify,
+    replay,
+    export,
+):
     main.add_command(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ashibar.core.replay import Begin, Derived, Evidence, Setting, derive
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ashibar.io.journal import SafetyReader
     from ashibar.replay.script import Set
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MARGIN_US: Final = 1_000_000  # after it: what rules out a spike, and the other nodes' samples
 
 
@@ -88,8 +90,17 @@ def _nodes(parameters: Sequence[InForce]) -> list[str]:
     return list(dict.fromkeys(itertools.chain.from_iterable(each.params.nodes for each in parameters)))
 
 
+def points(reader: SafetyReader, rig: str, parameters: Sequence[InForce]) -> list[InForce]:
+    """Give every moment at which results were settled live, with the parameters from there on."""
+    return _points(parameters, script.settings_of(reader, rig))
+
+
+def shown_time(utc_us: int) -> str:
+    """Write a stamp in ISO 8601 to the microsecond, with the offset of this place."""
+    return (EPOCH + timedelta(microseconds=utc_us)).astimezone().isoformat(timespec="microseconds")
+
+
 def _points(parameters: Sequence[InForce], held: Sequence[Set]) -> list[InForce]:
-    """Give every moment at which results were settled, with the parameters from there on."""
     moments = sorted({each.from_us for each in parameters} | {each.from_us for each in held})
     found, number = [], 0
     for moment_us in moments:

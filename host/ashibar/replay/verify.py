@@ -71,12 +71,19 @@ def read_heads(path: Path) -> list[Head]:
 
 
 def verify_span(
-    reader: SafetyReader, rig: str, from_us: int, to_us: int, progress: Callable[[int], None] | None = None
+    reader: SafetyReader,
+    rig: str,
+    from_us: int,
+    to_us: int,
+    *,
+    now_us: int,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Derive a stretch again and compare it with the newest record of it."""
+    """Derive a stretch again and compare it with the newest record of it; what is not over is left out."""
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    derived = derive_span(reader, rig, begin_us, end_us + SETTLE_US, progress)
-    mine = derived_parts(derived, from_us, end_us)
+    until_us = min(end_us + SETTLE_US, now_us)
+    derived = derive_span(reader, rig, begin_us, until_us, progress)
+    mine = derived_parts(derived, from_us, end_us, until_us)
     theirs = recorded_parts(reader, rig, from_us, end_us)
     found = [each for part in theirs for each in by_key(part, theirs[part], mine[part])]
     found += [Difference("action", "done", text) for text in derived.refused]
@@ -101,7 +108,7 @@ def whole_sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> 
     return begin_us, end_us
 
 
-def derived_parts(derived: Derived, from_us: int, to_us: int) -> Parts:
+def derived_parts(derived: Derived, from_us: int, to_us: int, until_us: int) -> Parts:
     """Give what was derived by name, as far as it happened within the stretch."""
     plain: dict[str, Any] = msgspec.to_builtins(derived)
     sessions = {
@@ -111,7 +118,8 @@ def derived_parts(derived: Derived, from_us: int, to_us: int) -> Parts:
     }
     records = [(line["kind"], line["at_us"], {"by": line["by"], **line["data"]}) for line in plain["records"]]
     alarms = [(f"{line['key']} {line['cause']}", line["at_us"], _line(line)) for line in plain["alarms"]]
-    spans = [(line["id"], line["triggers"][0]["at_us"], _span(line)) for line in plain["incidents"]]
+    over = [each for each in plain["incidents"] if not each["standing"] and each["to_us"] <= until_us]
+    spans = [(each["id"], each["triggers"][0]["at_us"], _span(each)) for each in over]
     return {"session": sessions} | {
         part: _named(lines, from_us, to_us)
         for part, lines in (("record", records), ("alarm", alarms), ("incident", spans))
@@ -217,15 +225,18 @@ def _table_differences(
             yield Difference(f"session {row.id} in the table", kept, logged["summary"])
 
 
-def recomputed(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> dict[str, Any] | None:
+def recomputed(
+    reader: SafetyReader, rig: str, from_us: int, to_us: int, *, now_us: int
+) -> dict[str, Any] | None:
     """Give the data of an entry `recomputed`, if the newest record of the stretch is not what follows now.
 
     For the daemon, after a late delivery. What was announced stays in the log.
     """
-    report = verify_span(reader, rig, from_us, to_us)
+    report = verify_span(reader, rig, from_us, to_us, now_us=now_us)
     if not report.differences:
         return None
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    parts = derived_parts(derive_span(reader, rig, begin_us, end_us + SETTLE_US), from_us, end_us)
+    until_us = min(end_us + SETTLE_US, now_us)
+    parts = derived_parts(derive_span(reader, rig, begin_us, until_us), from_us, end_us, until_us)
     told = {part: parts[part] for part in ("record", "alarm", "incident")}
     return {"rig": rig, "from_us": from_us, "to_us": end_us, **told}
