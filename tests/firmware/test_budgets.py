@@ -11,17 +11,26 @@ from firmware_paths import FIRMWARE, ON_DEVICE
 CHIP_HEAP = 112_000
 WIDE = 2
 IMPORTED = 60_000  # all modules of the application, on the chip
-NODE = 6_000  # what a started node makes of it, its backlog apart
+NODE = 9_000  # what a started node makes of it, its backlog apart
 LEAST_FRAMES = 80  # 10 s at the full rate, a hundred decimated, even where memory is shortest
 # The data partition of a chip with 4 MB is 2 MB in blocks of 4 KB; three versions may lie there at once
 FLASH_BYTES, BLOCK = 2 << 20, 4096
 CONFIG = {"studio": "studio", "node": "bars", "broker": {"host": "127.0.0.1"}}
 
 
+def blocks(version):
+    """Blocks of the flash its files take, each at least one."""
+    return sum(-(-len(data) // BLOCK) for data in version.files.values())
+
+
 @pytest.fixture(scope="module")
-def blocks():
-    files = application.read(FIRMWARE).files.values()
-    return sum(-(-len(data) // BLOCK) + 1 for data in files)
+def sources():
+    return application.read(FIRMWARE)
+
+
+@pytest.fixture(scope="module")
+def compiled(sources, tmp_path_factory):
+    return application.compiled(sources, tmp_path_factory.mktemp("mpy"))
 
 
 def test_the_started_node_fits_the_heap_of_the_chip_twice_as_wide(run_micropython, record_property):
@@ -36,15 +45,16 @@ def test_the_started_node_fits_the_heap_of_the_chip_twice_as_wide(run_micropytho
     assert took["slots"] >= LEAST_FRAMES
 
 
-def test_three_versions_as_sources_leave_a_quarter_of_the_flash_free(blocks):
-    assert 3 * blocks * BLOCK <= FLASH_BYTES * 3 // 4
+def test_the_sources_copied_by_cable_and_two_compiled_updates_fit_three_quarters_of_the_flash(
+    sources, compiled
+):
+    assert (blocks(sources) + 2 * blocks(compiled)) * BLOCK <= FLASH_BYTES * 3 // 4
 
 
-def test_compiled_for_the_chip_it_is_sent_in_less_than_60_kb(tmp_path):
-    compiled = application.compiled(application.read(FIRMWARE), tmp_path)
+def test_what_is_compiled_for_the_chip_is_sent_in_less_than_100_kb(compiled):
     assert "barnode/node.mpy" in compiled.files
     assert "barnode/boards/esp32-hx711-4.json" in compiled.files
-    assert sum(map(len, compiled.files.values())) <= 60_000
+    assert sum(map(len, compiled.files.values())) <= 100_000
 
 
 def test_the_loader_stays_small_because_no_update_can_ever_mend_it():

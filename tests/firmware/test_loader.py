@@ -11,11 +11,14 @@ ROOT = sys.argv[1]
 def put(path, text):
     with open(ROOT + path, "w") as file:
         file.write(text)
+def application(where, text):
+    put(where + "/barnode/__init__.py", "")
+    for name in ("node", "start"):
+        put(where + "/barnode/" + name + ".py", text)
 def version(slot, text):
     for path in ("/" + slot, "/" + slot + "/barnode"):
         os.mkdir(ROOT + path)
-    put("/" + slot + "/barnode/__init__.py", "")
-    put("/" + slot + "/barnode/node.py", text)
+    application("/" + slot, text)
 def boot():
     loader.choose(ROOT)
     return [loader.slot, loader.trial, loader.failed]
@@ -143,8 +146,7 @@ print(json.dumps(log))
 def test_an_old_version_that_fails_is_left_to_say_so(run):
     code = """
 os.mkdir(ROOT + "/barnode")
-put("/barnode/__init__.py", "")
-put("/barnode/node.py", "raise ValueError('old')\\n")
+application("", "raise ValueError('old')\\n")
 sys.path.insert(0, ROOT)
 boot()
 try:

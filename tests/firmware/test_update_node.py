@@ -46,7 +46,7 @@ def test_a_node_is_updated_and_says_so(device, mosquitto, tmp_path):
         again = update.update(commander, first)
         assert again.text == "bars runs 0.2.0 already"
         folder = copy_firmware(tmp_path / "0.3.0", "0.3.0")
-        options = ["--from", str(folder), "--broker", mosquitto.address, "--studio", "studio"]
+        options = ["--from", str(folder), "--broker", mosquitto.address, "--studio", "studio", "--sources"]
         said = CliRunner().invoke(main, ["node", "update", "bars", *options])
         assert (said.exit_code, said.output.splitlines()[-1]) == (0, "bars runs 0.3.0"), said.output
         about = commander.about(lambda about: about.firmware == "0.3.0", 5)

@@ -29,8 +29,10 @@ def node() -> None:
 @click.option("--broker", "address", required=True, metavar="HOST:PORT", help="The MQTT broker.")
 @click.option("--studio", required=True, help="The studio's name in the topics.")
 @click.option("--user", help="User at the broker; the password is taken from ASHIBAR_MQTT_PASSWORD.")
-@click.option("--mpy", is_flag=True, help="Compile for the ESP32 before sending (needs mpy-cross).")
-def update(*, name: str, directory: Path, address: str, studio: str, user: str | None, mpy: bool) -> None:
+@click.option(
+    "--sources", is_flag=True, help="Send the sources as they are: for a virtual node, not for a chip."
+)
+def update(*, name: str, directory: Path, address: str, studio: str, user: str | None, sources: bool) -> None:
     """Put new firmware onto NODE over the air.
 
     Nobody may be on the bars. The node keeps the old version and returns to it by itself if the new one
@@ -45,7 +47,7 @@ def update(*, name: str, directory: Path, address: str, studio: str, user: str |
     password = os.environ.get("ASHIBAR_MQTT_PASSWORD")
     try:
         new = application.read(directory)
-        if mpy:
+        if not sources:
             with tempfile.TemporaryDirectory() as work_dir:
                 new = application.compiled(new, Path(work_dir))
         click.echo(f"{new.version}: {len(new.files)} files, {sum(map(len, new.files.values()))} bytes")

@@ -20,7 +20,7 @@ from barnode import manifest
 from barnode.update import CHUNK, Updater
 
 FLASH = "/flash"
-BLOCKS = 256
+BLOCKS = 400  # 1.6 MB: three versions as sources
 
 
 def sha(data):
