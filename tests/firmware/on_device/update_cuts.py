@@ -20,7 +20,8 @@ from barnode import manifest
 from barnode.update import CHUNK, Updater
 
 FLASH = "/flash"
-BLOCKS = 400  # 1.6 MB: three versions as sources
+BLOCKS = 256
+KEPT = 24  # files of the real firmware: more would only take longer
 
 
 def sha(data):
@@ -43,6 +44,9 @@ def application(folder, version):
                     files[path] = file.read()
 
     collect("barnode")
+    for path in sorted(files)[KEPT:]:
+        if path != "barnode/node.py":
+            del files[path]
     files["barnode/__init__.py"] = ('VERSION = "%s"\n' % version).encode()
     lines = ["ashibar-manifest 1 " + version]
     for path in sorted(files):
