@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ashibar.core import retention
-from ashibar.io.journal import Batch, EventRow, Reader
+from ashibar.core.accounting import BootRecord
+from ashibar.io.journal import Batch, EventRow, Reader, salvage
 from ashibar.io.journal.packed import COLD_S, cold_blocks, make_block
-from ashibar.io.journal.retain import BLOCKS_AT_ONCE, kept_spans, oldest_blocks, room, shed
+from ashibar.io.journal.retain import BLOCKS_AT_ONCE, kept_spans, oldest_blocks, room, shed, shed_totals
 from ashibar.series import CURSOR
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROUND_S: Final = 30.0
+FULL_SHARE: Final = 0.05  # of what is used goes in each round while nothing can be stored
 FULL_ROUND_S: Final = 1.0  # while nothing can be stored, room is made as soon as there is something to give
 
 
@@ -88,6 +90,9 @@ class Upkeep:
 
     def round(self, reader: Reader) -> None:
         """Do what is due. Where nothing can be stored, only room is made."""
+        damaged = salvage.pending(reader.connection, self._journal)
+        if damaged is not None:
+            self._guarded("salvage", lambda: self._salvage(reader, damaged))
         self._guarded("retention", lambda: self._retain(reader))
         if self._committer.problem is None:
             self._guarded("packing", lambda: self._pack(reader))
@@ -103,6 +108,23 @@ class Upkeep:
             if self._complaints.get(what) != text:
                 log.exception("upkeep of the journal, %s; it is tried again", what)
             self._complaints[what] = text
+
+    def _salvage(self, reader: Reader, damaged: Path) -> None:
+        """Take over the frames of a damaged journal; a frame that is there already is left out."""
+        frames = 0
+        for group in salvage.frames(damaged):
+            if self._stopping.is_set():
+                return  # the next start begins anew, and finds these
+            frames += self._committer.between(methodcaller("commit", Batch(frames=group)))
+        expected = sum(msgspec.json.decode(row.counts, type=BootRecord).frames for row in reader.boots())
+        missing = max(0, expected - reader.totals()[0] - shed_totals(reader.connection)[0])
+        detail = {"file": damaged.name, "frames": frames, "frames_missing": missing}
+        log.warning("took %d frames over from %s; %d are missing", frames, damaged.name, missing)
+        event = EventRow(
+            self._utc_us(), "journal salvaged", damaged.name, msgspec.json.encode(detail).decode()
+        )
+        done = ("DELETE FROM meta WHERE key = ?", [(salvage.PENDING,)])
+        self._committer.between(methodcaller("commit", Batch(events=[event], statements=[done])))
 
     def _pack(self, reader: Reader) -> None:
         """Pack whatever is cold, block by block."""
@@ -122,6 +144,8 @@ class Upkeep:
         now_us = self._utc_us()
         self.room = room(reader.connection, self._journal)
         surplus = retention.surplus_bytes(self.room, self._policy)
+        if self._committer.full:  # a quota that no number above shows
+            surplus = max(surplus, round(FULL_SHARE * self.room.used_bytes))
         if surplus or self._policy.raw_days is not None:
             self._shed(reader, now_us, surplus)
             self.room = room(reader.connection, self._journal)

@@ -9,6 +9,7 @@ from ashibar.cli.alarms import ack, alarm, alarms
 from ashibar.cli.demo import demo
 from ashibar.cli.export import export
 from ashibar.cli.inspections import inspect
+from ashibar.cli.journal import journal
 from ashibar.cli.log import log
 from ashibar.cli.node import node
 from ashibar.cli.replay import replay
@@ -34,7 +35,7 @@ def version() -> None:
     click.echo(f"ashibar {__version__}")
 
 
-for command in (demo, node, run, simulate):
+for command in (demo, journal, node, run, simulate):
     main.add_command(command)
 
 # The record: sessions, alarms, safety log.

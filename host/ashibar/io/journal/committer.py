@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ashibar.io.journal.batch import Batch
-from ashibar.io.journal.writer import Journal, JournalError
+from ashibar.io.journal.writer import Journal, JournalError, JournalFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,18 @@ class Committer:
         self._stopping = threading.Event()
         self._listeners: list[Callable[[], None]] = []
         self._problem: str | None = None
+        self._full = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @property
     def problem(self) -> str | None:
         """Why the newest attempt to store failed, None while storing works."""
         return self._problem
+
+    @property
+    def full(self) -> bool:
+        """Whether the newest attempt to store failed for want of room."""
+        return self._full
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every commit, in the journal's thread; sinks wake by it."""
@@ -136,6 +142,7 @@ class Committer:
         if self._problem is not None:
             log.warning("the journal is written again")
             self._problem = None
+            self._full = False
         self.commits += 1
         for call in (*callbacks, *self._listeners):
             self._call(call)
@@ -155,6 +162,7 @@ class Committer:
         if text != self._problem:
             log.error("%s", text, exc_info=None if isinstance(error, JournalError) else error)
         self._problem = text
+        self._full = isinstance(error, JournalFullError)
 
     @staticmethod
     def _call(call: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ashibar.io.journal import check, salvage
 from ashibar.io.journal.packed import Packed
 from ashibar.io.journal.schema import SchemaError, migrate
 
@@ -59,13 +60,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def move_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged file and its side files; returns the new name of the main file."""
-    target = path.with_name(f"{path.name}.corrupt-{stamp}")
+def move_aside(path: Path, stamp: str, why: str = "corrupt") -> Path:
+    """Rename a file and its side files; returns the new name of the main file."""
+    target = path.with_name(f"{path.name}.{why}-{stamp}")
     number = 1
     while target.exists():
         number += 1
-        target = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+        target = path.with_name(f"{path.name}.{why}-{stamp}-{number}")
     for suffix in SIDE_FILES:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{target}{suffix}")
@@ -82,11 +83,19 @@ class Journal:
         SchemaError for a file that is not ours or is of a newer version.
         """
         self.path = path
-        self.moved_aside: Path | None = None
+        self.salvaged: dict[str, int] = {}
+        self._lock: int | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = self._open(utc_us)
-        except (OSError, sqlite3.Error) as error:
+            self._lock = check.lock(path)
+            self._connection, self.moved_aside = self._open(utc_us)
+        except check.LockedError as error:
+            raise JournalError(str(error)) from error
+        except SchemaError:
+            self._unlock()
+            raise
+        except (OSError, sqlite3.Error, JournalError) as error:
+            self._unlock()
             raise JournalError(
                 f"expected a writable journal at {path}, came: {error}; check the directory's owner and "
                 "space, or give another [journal] path"
@@ -97,24 +106,28 @@ class Journal:
             " coalesce((SELECT max(frame_id) FROM cursors), 0))"
         )
         self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
+        if self.moved_aside is not None:
+            self.salvaged = salvage.small_tables(self._connection, self.moved_aside)
+            self._next_id = salvage.highest_id(self.moved_aside)
         self._aside_rows = int(self._connection.execute("SELECT count(*) FROM aside").fetchone()[0])
         self._packed = Packed(self._connection)
 
-    def _open(self, utc_us: Callable[[], int]) -> sqlite3.Connection:
+    def _open(self, utc_us: Callable[[], int]) -> tuple[sqlite3.Connection, Path | None]:
+        """Return a connection to a sound file, and where a damaged one went."""
         try:
-            return self._checked()
+            return self._checked(), None
         except JournalCorruptError:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(utc_us() / 1e6))
-            self.moved_aside = move_aside(self.path, stamp)
-            return self._checked()
+            moved = move_aside(self.path, stamp)
+            return self._checked(), moved
 
     def _checked(self) -> sqlite3.Connection:
         """Return a connection to a sound, migrated file, or raise JournalCorruptError."""
         connection: sqlite3.Connection | None = None
         try:
             connection = connect(self.path)
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
+            verdict = check.quick(connection)
+            if verdict is not None:
                 raise JournalCorruptError(f"quick_check of {self.path}: {verdict}")  # noqa: TRY301
             migrate(connection)
         except BaseException as error:
@@ -271,6 +284,12 @@ class Journal:
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            check.unlock(self._lock)
+            self._lock = None
 
 
 def free_bytes(path: Path) -> int:
