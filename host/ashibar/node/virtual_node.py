@@ -62,6 +62,7 @@ class VirtualNode:
 
     `start_unix_s`: when the trace begins; None: when the board is switched on. `faults`: entries of
     firmware/virtual/board_faults.py. `cells` and `calibration`: the truth of its parts, drawn from `seed`.
+    `board`: a board file of the firmware, by name; None: HX711 for as many cells as the trace has.
     """
 
     def __init__(
@@ -79,12 +80,18 @@ class VirtualNode:
         faults: Sequence[Mapping[str, Any]] = (),
         heap: str | None = DEFAULT_HEAP,
         runtime: Runtime | None = None,
-        samples_per_frame: int = 10,
+        samples_per_frame: int = 6,
         calibrated: bool = True,
+        board: str | None = None,
     ) -> None:
         self.name = name
         self.runtime = runtime or find_runtime()
-        self.cells = virtual_rig.draw_cells(trace.names, seed)
+        wiring = (
+            virtual_rig.board_file(trace.cells)
+            if board is None
+            else virtual_rig.load_board(board, trace.cells)
+        )
+        self.cells = virtual_rig.draw_cells(trace.names, seed, virtual_rig.count_per_n(wiring))
         self.calibration = virtual_rig.calibration_record(self.cells, start_unix_s or time.time())
         self.log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
         self._dir = work_dir
@@ -96,12 +103,12 @@ class VirtualNode:
             "studio": studio,
             "node": name,
             "broker": {"host": broker_host, "port": broker_port},
-            "board": virtual_rig.board_file(trace.cells),
+            "board": wiring,
             "samples_per_frame": samples_per_frame,
             "cells": [{"name": cell.name, "capacity_n": virtual_rig.CAPACITY_N} for cell in self.cells],
             "calibration": self.calibration if calibrated else None,
         }
-        self._board = virtual_rig.board_config(self.cells, seed)
+        self._board = virtual_rig.board_config(self.cells, seed, wiring)
         self._board["faults"] = [dict(fault) for fault in faults]
         self._trace = trace
         self._start = {"start_unix_s": "now" if start_unix_s is None else start_unix_s, "loop": loop}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ashibar.node.errors import NodeError
+from ashibar.node.runtime import find_firmware
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ashibar.core.trace import Trace
@@ -24,6 +25,10 @@ CAPACITY_N: Final = 1961.33  # 200 kg, the cell of the bill of materials
 SENSITIVITY: Final = 0.002  # 2 mV/V at capacity
 FULL_SCALE: Final = 0.5 / 128  # input of the HX711 at gain 128, in parts of the excitation: it cancels
 COUNT_PER_N: Final = SENSITIVITY / FULL_SCALE * 2**23 / CAPACITY_N  # about 2190
+# The ADS131M04 has a reference of its own, so its excitation counts: 2.5 V (docs/converters.md), about 2280.
+ADS131M04_COUNT_PER_N: Final = SENSITIVITY * 2.5 / (1.2 / 128) * 2**23 / CAPACITY_N
+ADS131M04_CLKIN_HZ: Final = 8_192_000
+OSCILLATOR_TOLERANCE: Final = 50e-6
 NOISE_COUNT: Final = 46  # 90 nV rms at an excitation of 4.2 V
 ZERO_COUNT: Final = 100_000  # 0.2 mV of offset: that of a cell and its board
 SPAN_TOLERANCE: Final = 0.01
@@ -55,14 +60,14 @@ class VirtualCell:
         return 1024 / self.count_per_n_q10
 
 
-def draw_cells(names: Sequence[str], seed: int) -> tuple[VirtualCell, ...]:
-    """Cells with the tolerances above; the same seed gives the same cells."""
+def draw_cells(names: Sequence[str], seed: int, count_per_n: float = COUNT_PER_N) -> tuple[VirtualCell, ...]:
+    """Cells with the tolerances above, `count_per_n` nominally; the same seed gives the same cells."""
     random = np.random.default_rng(seed)
     return tuple(
         VirtualCell(
             name=f"cell-{name}" if name.isdigit() else name,
             zero_count=int(random.integers(-ZERO_COUNT, ZERO_COUNT)),
-            count_per_n_q10=round(COUNT_PER_N * 1024 * (1 + random.uniform(-SPAN_TOLERANCE, SPAN_TOLERANCE))),
+            count_per_n_q10=round(count_per_n * 1024 * (1 + random.uniform(-SPAN_TOLERANCE, SPAN_TOLERANCE))),
             rate_hz=RATE_HZ * (1 + random.uniform(-RATE_TOLERANCE, RATE_TOLERANCE)),
             phase_us=int(random.integers(0, 12_500)),
             drift_count_per_h=int(random.integers(-DRIFT_COUNT_PER_H, DRIFT_COUNT_PER_H)),
@@ -103,15 +108,19 @@ def write_trace(trace: Trace, path: Path) -> dict[str, Any]:
     }
 
 
-def board_config(cells: Sequence[VirtualCell], seed: int) -> dict[str, Any]:
-    """The board's part of a run configuration, without trace and faults."""
-    return {
-        "seed": seed,
-        "unique_id": f"v{seed % 100_000:05d}",
+def board_config(
+    cells: Sequence[VirtualCell], seed: int, board: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The board's part of a run configuration, without trace and faults. `board`: None as board_file."""
+    board = board_file(len(cells)) if board is None else board
+    config = {"seed": seed, "unique_id": f"v{seed % 100_000:05d}", "mcu": board["chip"]}
+    if board["adc"] == "ads131m04":
+        return config | {"ads131m04": _ads131m04(cells, seed, board)}
+    return config | {
         "chips": [
             {
-                "sck": CLOCK_PIN,
-                "dout": DATA_PINS[channel],
+                "sck": board["clock_pin"],
+                "dout": board["data_pins"][channel],
                 "rate_hz": cell.rate_hz,
                 "phase_us": cell.phase_us,
                 "zero_count": cell.zero_count,
@@ -122,6 +131,39 @@ def board_config(cells: Sequence[VirtualCell], seed: int) -> dict[str, Any]:
             for channel, cell in enumerate(cells)
         ],
     }
+
+
+def _ads131m04(cells: Sequence[VirtualCell], seed: int, board: Mapping[str, Any]) -> dict[str, Any]:
+    """One converter for all cells, on the pins of its board file, with an oscillator of its own."""
+    error = np.random.default_rng(seed).uniform(-OSCILLATOR_TOLERANCE, OSCILLATOR_TOLERANCE)
+    return {
+        "cs": board["cs_pin"],
+        "drdy": board["drdy_pin"],
+        "reset": board["reset_pin"],
+        "clkin_hz": round(ADS131M04_CLKIN_HZ * (1 + error)),
+        "drift_count_per_h": cells[0].drift_count_per_h,
+        "cells": [{"zero_count": cell.zero_count, "count_per_n_q10": cell.count_per_n_q10} for cell in cells],
+    }
+
+
+def load_board(name: str, cells: int) -> dict[str, Any]:
+    """The firmware's board file `name`, for so many cells. Raises NodeError where it does not suit."""
+    path = find_firmware() / "barnode" / "boards" / f"{name}.json"
+    try:
+        board: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NodeError(
+            f"board: expected the name of a file in {path.parent}, got {name!r}: {error}"
+        ) from error
+    channels = len(board["data_pins"]) if "data_pins" in board else board["channels"]
+    if channels != cells:
+        raise NodeError(f"board {name}: expected a trace of its {channels} cells, got {cells}")
+    return board
+
+
+def count_per_n(board: Mapping[str, Any]) -> float:
+    """Nominal counts a newton of a cell on a board."""
+    return ADS131M04_COUNT_PER_N if board["adc"] == "ads131m04" else COUNT_PER_N
 
 
 def board_file(cells: int) -> dict[str, Any]:
