@@ -108,12 +108,12 @@ class Process:
 
 
 class Mosquitto(Process):
-    """A private broker with persistence. Sessions are saved at a clean end, at `save`, or at each change."""
+    """A private broker with persistence. Sessions are saved at a clean end, at `save`, and every 10 s if `saving`."""
 
-    def __init__(self, directory, port=None, *, save_every_change=False, extra=""):
+    def __init__(self, directory, port=None, *, saving=False, extra=""):
         super().__init__(directory, port or free_port())
         user = "user root\n" if os.geteuid() == 0 else ""
-        autosave = "autosave_on_changes true\nautosave_interval 1\n" if save_every_change else ""
+        autosave = "autosave_interval 10\n" if saving else ""
         (self.directory / "mosquitto.conf").write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
             f"persistence_location {self.directory}/\nmax_queued_messages 0\nset_tcp_nodelay true\n"
