@@ -35,7 +35,7 @@ class Config:
         self.rate_hz = self._take(
             "rate_hz", self.board["rate_hz"] if self.board else 80, _in(10, 1000), "10 to 1000 Hz expected"
         )
-        self.samples_per_frame = self._take("samples_per_frame", 10, _in(1, 255), "1 to 255 expected")
+        self.samples_per_frame = self._take("samples_per_frame", 6, _in(1, 255), "1 to 255 expected")
         self.backlog_frames = self._take(
             "backlog_frames", 0, _in(0, 32000), "0 (as memory allows) to 32000 expected"
         )

@@ -19,9 +19,10 @@ import msgspec
 from ashibar import __version__
 from ashibar.core.config import ConfigError
 from ashibar.core.topics import TopicError
+from ashibar.influx_side import make_sink
 from ashibar.ingest import Ingest
 from ashibar.io.config_file import read_secret
-from ashibar.io.influx import SINK, InfluxSink, InfluxWriter
+from ashibar.io.influx import SINK
 from ashibar.io.journal import (
     Batch,
     Committer,
@@ -34,7 +35,6 @@ from ashibar.io.journal import (
 from ashibar.io.mqtt import Link, MqttOptions
 from ashibar.live import LiveRig
 from ashibar.pipeline import Pipeline, subscriptions
-from ashibar.points import Points
 from ashibar.rigs import configured
 from ashibar.series import SeriesReader
 from ashibar.series_build import SeriesBuilder
@@ -44,11 +44,12 @@ from ashibar.web.app import create_app
 from ashibar.web.feed import Feed
 from ashibar.web.series import series_router
 from ashibar.web.server import Server
+from ashibar.web.service_api import service_router
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from ashibar.core.config import Config, InfluxConfig, MqttConfig
+    from ashibar.core.config import Config, MqttConfig
     from ashibar.ingest import Node
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Daemon:
             service=self.side.service,
             commands=self.side.commands,
         )
-        self.sink = self.side.sink = self._make_sink(config.influx, journal_path)
+        self.sink = self.side.sink = make_sink(config, journal_path, self.committer)
         rigs = [rig.name for rig in config.rigs]
         self.series = SeriesReader(journal_path, config.studio, rigs)
         self.upkeep = Upkeep(
@@ -108,6 +109,7 @@ class Daemon:
         )
         app = create_app(self.feed, self)
         app.include_router(series_router(self.series))
+        app.include_router(service_router(self.side.views))
         try:
             self.server = Server(app, self.feed, host=config.web.host, port=config.web.port)
         except OSError:
@@ -197,23 +199,6 @@ class Daemon:
         """Return the newest figure of a rig, None before the first."""
         snapshot = self.feed.snapshot(rig)
         return None if snapshot is None else snapshot["figure"]
-
-    def _make_sink(self, influx: InfluxConfig | None, journal: Path) -> InfluxSink | None:
-        if influx is None:
-            return None
-        token = ""
-        if influx.token_file is not None:
-            token, warnings = read_secret(influx.token_file, "InfluxDB token")
-            for warning in warnings:
-                log.warning("%s", warning)
-        points = Points(self.config.studio, [rig.name for rig in self.config.rigs])
-        writer = InfluxWriter(influx.url, influx.org, influx.bucket, token)
-        sink = InfluxSink(journal, writer, points, self._move_cursor)
-        self.committer.on_commit(sink.wake)
-        return sink
-
-    def _move_cursor(self, sink: str, frame_id: int) -> None:
-        self.committer.submit(Batch(cursors={sink: (frame_id, _utc_us())}))
 
     def _first_events(self) -> Batch:
         """Return what a start puts on record."""

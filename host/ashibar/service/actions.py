@@ -165,7 +165,9 @@ def _zero(service: Service, asked: requests.ZeroNow) -> Any:
     by = require_name(asked.by, "to zero the bars")
     proposal = zero.propose(list(rig.recent), rig.live.params, service.now_us)
     if proposal.zero is None:
-        raise ConflictError(f"bars at rest were expected, this came: {proposal.reason} {proposal.remedy}")
+        raise ConflictError(
+            f"bars unloaded and at rest were expected, {proposal.reason} came: {proposal.remedy}"
+        )
     told = {
         "rig": rig.name,
         "kind": proposal.zero.kind,
@@ -194,12 +196,12 @@ def _alarm(service: Service, asked: requests.AlarmAction) -> Any:
 
 def alarm_answer(rig: RigService, key: str) -> Any:
     """Return one alarm as the interfaces say it."""
-    return next(each for each in alarm_answers(rig) if each["key"] == key)
+    return next(each for each in alarm_answers(rig, rig.now_us) if each["key"] == key)
 
 
-def alarm_answers(rig: RigService) -> list[Any]:
+def alarm_answers(rig: RigService, now_us: int) -> list[Any]:
     """Return all alarms of a rig as the interfaces say them."""
-    return [{"rig": rig.name} | view._asdict() for view in rig.alarms.views(rig.now_us)]
+    return [{"rig": rig.name} | view._asdict() for view in rig.alarms.views(now_us)]
 
 
 def _inspect(service: Service, asked: requests.InspectionGiven) -> Any:

@@ -13,6 +13,7 @@ from ashibar.service.heads import HeadKeeper
 from ashibar.service.service import Service
 from ashibar.service.summaries import Summarizer
 from ashibar.service.surroundings import Surroundings
+from ashibar.service.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ class ServiceSide:
         self.service = Service(
             config, rigs, self._reader, around, self.desk, now_us=now_us, follows=follows, stored=self._stored
         )
+        self.views = Views(journal, self.service, self.desk)
         self.commands = Commands(config.studio, link, self.desk, self.service)
 
     def start(self) -> None:

@@ -1,0 +1,56 @@
+"""A running daemon with limits set, bars under load, and its API."""
+
+import pytest
+from ashibar.core.config import check
+from ashibar.daemon import Daemon
+from ashibar.io.journal import SafetyReader
+from bars import Api, Bars
+from nodes import document
+from servers import wait_until
+
+
+def configuration(mosquitto, tmp_path, **sections):
+    """Return a document of one rig with a limit of 80 %, a band, and hangers for 60 kg."""
+    made = document(mosquitto.port, tmp_path / "journal.sqlite")
+    for cell in made["rig"][0]["cell"]:
+        cell["working_load_kg"] = 60
+    made["limits"] = {
+        "target_low_percent": 30,
+        "target_high_percent": 60,
+        "client_limit_percent": 80,
+    }
+    return made | sections
+
+
+@pytest.fixture
+def start_host(mosquitto, tmp_path):
+    """Start daemons on one journal; those still running at the end are stopped."""
+    running = []
+
+    def start(**sections):
+        daemon = Daemon(check(configuration(mosquitto, tmp_path, **sections)))
+        daemon.start()
+        running.append(daemon)
+        assert daemon.link.wait_connected(10)
+        daemon.api = Api(daemon.url)
+        daemon.safety = SafetyReader(tmp_path / "journal.sqlite")
+        return daemon
+
+    yield start
+    for daemon in running:
+        daemon.safety.close()
+        daemon.stop()
+
+
+@pytest.fixture
+def host(start_host):
+    return start_host()
+
+
+@pytest.fixture
+def bars(mosquitto, host):
+    """Bars that are seen by the host."""
+    bars = Bars(mosquitto.port)
+    wait_until(lambda: (host.figure("room-1") or {}).get("bar"), "a figure")
+    yield bars
+    bars.stop()
