@@ -18,7 +18,7 @@ from ashibar.core import topics
 from ashibar.core.accounting import Accounting
 from ashibar.core.calibration import NodeCalibration
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, decode_many
-from ashibar.io.journal import AsideRow, Batch, EventRow
+from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -195,6 +195,8 @@ class Ingest:
             self._take_about(intake, node, content, message)
         elif isinstance(content, wire.Health):
             node.health = content
+            row = (node.id, message.utc_us, _json(content))
+            intake.batch.statements.append((sinks.HEALTH, [row]))
             if (node.name, content.boot) in self._boots:
                 self._boots[node.name, content.boot].account.report_taken(content.samples)
         elif isinstance(content, wire.Weight):

@@ -1,180 +1,324 @@
-"""Stored frames to lines of InfluxDB's line protocol, recomputed with the load model of their time.
+"""Stored frames to the points of InfluxDB: every sample of the record is one line, the same line each time.
 
-Every sample of the record is one line, and the same line each time: nothing depends on earlier conversions.
+What a line says depends on the samples around its own, so these are read with it, however the frames are cut
+into batches. Frames are ready once what follows them can no longer change them.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import isnan
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 import numpy as np
 
-from ashibar.core import messages as wire
-from ashibar.core import quantities
-from ashibar.core.evaluate import Evaluation, evaluated
-from ashibar.core.frame import decode_many
-from ashibar.core.stamps import sample_utc_us
-from ashibar.core.track import Rows, forces
-from ashibar.core.validity import CellFault, Validity
-from ashibar.ingest import calibration_of
-from ashibar.rigs import from_json
+from ashibar.core.align import HOLD_US
+from ashibar.core.evaluate import KEEP_US
+from ashibar.core.motion import RECENT_US
+from ashibar.core.spikes import LAG, NEAR_US
+from ashibar.point_lines import Chosen, Sessions, rig_lines, rig_results
+from ashibar.replay import source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from ashibar.core.calibration import NodeCalibration
+    from ashibar.core.evaluate import Evaluation
+    from ashibar.core.replay_signal import InForce
     from ashibar.core.rig import RigParameters
     from ashibar.io.journal import Reader, StoredFrame
 
-MEASUREMENT: Final = "load"
-CONTEXT_FRAMES: Final = 32  # before each stretch: motion looks back 1 s, and frames may be short
-FIELDS: Final = (quantities.CLIENT_LOAD, quantities.CLIENT_LOAD_U, quantities.BAR_LOAD, quantities.BAR_LOAD_U)
-LABELS: Final = [Validity(number).label for number in range(len(Validity))]
+# Frames on both sides of a batch, by id: some seconds of a few nodes. Where they are not enough, the record
+# is searched by time instead.
+AROUND_FRAMES: Final = 192
+SETTLE_US: Final = 2_000_000  # so long a frame waits for what follows it, or for the other nodes of its rig
+LATE_US: Final = 1_000_000  # a frame that came so much later than its neighbours may find them written
+BACK_US: Final = LAG * NEAR_US + HOLD_US  # samples so much earlier may depend on a sample
+SLACK_US: Final = 1_000_000  # frames of one commit are not stored in the order they came
+SLICE_US: Final = 60_000_000  # of a span that is written again
+
+
+class Ready(NamedTuple):
+    """Lines of frames that are ready, the id of the last of these, their number and that of their samples."""
+
+    lines: bytes
+    last_id: int
+    frames: int
+    samples: int
+
+
+@dataclass(slots=True)
+class _Rig:
+    """What is needed of one rig's record."""
+
+    history: list[InForce]
+    nodes: frozenset[str] = frozenset()
+    margin_us: int = 0
+
+    def __post_init__(self) -> None:
+        self.nodes = frozenset(node for each in self.history for node in each.params.nodes)
+        window_us = max(round(each.params.motion_window_s * 1e6) for each in self.history)
+        self.margin_us = max(KEEP_US, window_us + RECENT_US) + BACK_US
+
+
+@dataclass(slots=True)
+class _Work:
+    """Frames of one rig close together in time: those to write and all that count for them."""
+
+    rig: str
+    chosen: list[StoredFrame]
+    around: list[StoredFrame] = field(default_factory=list)
 
 
 class Points:
-    """The converter of a sink. One thread; what it looks up in the journal is read anew for each batch."""
+    """The converter of a sink; one thread. `rigs` none: all on record."""
 
-    def __init__(self, studio: str, rigs: Sequence[str]) -> None:
+    def __init__(self, studio: str, rigs: Sequence[str] = ()) -> None:
         self._studio = studio
-        self._rigs = list(rigs)
+        self._only = tuple(rigs)
+        self._known: tuple[int, ...] = ()
+        self._rigs: dict[str, _Rig] = {}
+        self._names: dict[int, str] = {}
+        self._calibrations: source.Calibrations = {}
 
     def __call__(self, frames: Sequence[StoredFrame], reader: Reader) -> bytes:
-        """Return the lines of `frames`, one a sample and rig."""
-        lines: list[str] = []
-        for rig, params, result in self.evaluations(frames, reader):
-            lines += _format(f"{MEASUREMENT},rig={rig},studio={self._studio} ", result, params)
-        return "".join(lines).encode()
+        """Return the lines of `frames`, one a sample and rig, computed with what is stored around them."""
+        with reader.frames.snapshot():
+            self._look_up(reader)
+            return b"".join(self._lines(work, reader) for work in self._works(frames, reader))
 
     def evaluations(
         self, frames: Sequence[StoredFrame], reader: Reader
     ) -> Iterator[tuple[str, RigParameters, Evaluation]]:
-        """Yield rig, parameters and results of every stretch of `frames`: the values every sink writes."""
-        lookup = _Lookup(self._rigs, reader)
-        for stretch in _stretches(frames):
-            for rig, changes in lookup.parameters.items():
-                for part, params in _by_parameters(stretch, changes):
-                    node = lookup.names[part[0].row.node]
-                    if node in params.nodes:
-                        yield rig, params, self._evaluated(node, part, params, lookup)
+        """Yield rig, parameters and results of `frames`: the values every sink writes."""
+        with reader.frames.snapshot():
+            self._look_up(reader)
+            works = list(self._works(frames, reader))
+        for work in works:
+            samples = source.node_samples(work.around, self._names, self._calibrations)
+            history = self._rigs[work.rig].history
+            for params, result in rig_results(samples, self._choice(work.chosen), history):
+                yield work.rig, params, result
+
+    def ready(self, reader: Reader, after: int, upto: int, limit: int, now_us: int) -> Ready | None:
+        """Return the lines of the next frames with ids in (after, upto] that are ready, None for none.
+
+        With them come those of earlier frames that a frame come late changes. `now_us` is Unix microseconds.
+        """
+        with reader.frames.snapshot():
+            self._look_up(reader)
+            around = _Around.of(reader, after, limit)
+            next_ones = [frame for frame in around.frames if after < frame.id <= upto][:limit]
+            frames = self._ready_ones(next_ones, around.frames, now_us)
+            if not frames:
+                return None
+            works = list(self._works(frames, reader, around))
+            for work in works:
+                work.chosen += _changed_by(work, frames[0].id, self._rigs[work.rig].margin_us)
+            lines = b"".join(self._lines(work, reader) for work in works)
+        return Ready(lines, frames[-1].id, len(frames), sum(frame.row.samples for frame in frames))
+
+    def of_span(
+        self, reader: Reader, from_us: int, to_us: int, rig: str | None = None, begun_us: int | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines of all samples stored of a span, in slices of time, each with where it ends.
+
+        Frames count by their first sample; the one under way at the beginning comes with them, unless the
+        span goes on from one that began earlier, at `begun_us`.
+        """
+        whole_us = from_us if begun_us is None else begun_us
+        at_us: int | None = from_us
+        while at_us is not None and at_us < to_us:
+            end_us = min(at_us + SLICE_US, to_us)
+            with reader.frames.snapshot():
+                self._look_up(reader)
+                frames = [
+                    frame
+                    for frame in reader.frames_between(at_us, end_us)
+                    if frame.row.utc_us >= at_us or at_us == whole_us
+                ]
+                works = self._works(frames, reader, NOTHING)
+                lines = b"".join(self._lines(work, reader) for work in works if rig in (None, work.rig))
+                next_us = end_us if frames else _next_us(reader, end_us)
+            yield end_us if next_us is None else min(next_us, to_us), lines
+            at_us = next_us
+
+    def _look_up(self, reader: Reader) -> None:
+        """Read parameters, calibrations and nodes anew where there are new ones."""
+        known = reader.connection.execute(
+            "SELECT (SELECT coalesce(max(id), 0) FROM parameters), (SELECT count(*) FROM calibrations),"
+            " (SELECT count(*) FROM nodes), (SELECT coalesce(max(id), 0) FROM calibration_corrections)"
+        ).fetchone()
+        if known == self._known:
+            return
+        rigs = source.rigs(reader)
+        chosen = [rig for rig in rigs if rig in self._only] if self._only else rigs
+        self._rigs = {rig: _Rig(source.history(reader, rig)) for rig in chosen}
+        self._names = {number: name for number, name, _, _ in reader.nodes()}
+        self._calibrations = source.calibrations_of(reader)
+        self._known = known
+
+    def _of_rig(self, frames: Iterable[StoredFrame], rig: _Rig) -> list[StoredFrame]:
+        mine = {number for number, name in self._names.items() if name in rig.nodes}
+        found = [frame for frame in frames if frame.row.node in mine]
+        return sorted(found, key=lambda frame: (frame.row.utc_us, frame.id))
+
+    def _ready_ones(
+        self, frames: list[StoredFrame], around: Sequence[StoredFrame], now_us: int
+    ) -> list[StoredFrame]:
+        """Return the frames up to the first one that may yet change."""
+        limits: dict[int, float] = {}
+        for rig in self._rigs.values():
+            mine = self._of_rig(around, rig)
+            until_us = _final_until(mine, {frame.row.node for frame in mine}, now_us)
+            for node in {frame.row.node for frame in mine}:
+                limits[node] = min(limits.get(node, np.inf), until_us)
+        for count, frame in enumerate(frames):
+            if frame.row.utc_last_us > limits.get(frame.row.node, np.inf):
+                return frames[:count]
+        return frames
+
+    def _works(
+        self, frames: Sequence[StoredFrame], reader: Reader, around: _Around | None = None
+    ) -> Iterator[_Work]:
+        """Yield the frames rig by rig in clusters, each with all that counts for it."""
+        if not frames:
+            return
+        if around is None:
+            around = _neighbours(frames, reader)
+        for name, rig in self._rigs.items():
+            cluster: list[StoredFrame] = []
+            end_us = 0
+            for frame in self._of_rig(frames, rig):
+                if cluster and frame.row.utc_us > end_us + 2 * rig.margin_us:
+                    yield self._work(name, cluster, reader, around)
+                    cluster = []
+                cluster.append(frame)
+                end_us = max(end_us, frame.row.utc_last_us)
+            if cluster:
+                yield self._work(name, cluster, reader, around)
+
+    def _work(self, name: str, cluster: list[StoredFrame], reader: Reader, around: _Around) -> _Work:
+        rig = self._rigs[name]
+        from_us = cluster[0].row.utc_us - rig.margin_us
+        to_us = max(frame.row.utc_last_us for frame in cluster) + rig.margin_us
+        nodes = [number for number, node in self._names.items() if node in rig.nodes]
+        if around.holds(from_us, to_us, nodes):
+            near = [f for f in around.frames if f.row.utc_last_us >= from_us and f.row.utc_us < to_us]
+        else:
+            near = list(reader.frames_between(from_us, to_us))
+        return _Work(name, list(cluster), self._of_rig(near, rig))
+
+    def _choice(self, frames: Iterable[StoredFrame]) -> Chosen:
+        chosen = Chosen()
+        for frame in frames:
+            row = frame.row
+            chosen.add(self._names[row.node], row.boot, row.sample_index, row.samples)
+        return chosen
+
+    def _lines(self, work: _Work, reader: Reader) -> bytes:
+        samples = source.node_samples(work.around, self._names, self._calibrations)
+        tags = {"studio": self._studio, "rig": work.rig}
+        from_us = min(frame.row.utc_us for frame in work.chosen)
+        to_us = max(frame.row.utc_last_us for frame in work.chosen)
+        sessions = sessions_of(reader, work.rig, from_us, to_us)
+        return rig_lines(tags, samples, self._choice(work.chosen), self._rigs[work.rig].history, sessions)
+
+
+def sessions_of(reader: Reader, rig: str, from_us: int, to_us: int) -> Sessions:
+    """Return the sessions of a rig that touch a span; one that runs has no end."""
+    never = np.iinfo(np.int64).max
+    rows = reader.connection.execute(
+        "SELECT started_us, coalesce(ended_us, ?), id FROM sessions"
+        " WHERE rig = ? AND started_us <= ? AND coalesce(ended_us, ?) >= ? ORDER BY started_us",
+        (int(never), rig, to_us, int(never), from_us),
+    ).fetchall()
+    starts, ends, ids = zip(*rows, strict=True) if rows else ((), (), ())
+    return Sessions(np.array(starts, np.int64), np.array(ends, np.int64), tuple(ids))
+
+
+def _final_until(frames: Sequence[StoredFrame], nodes: set[int], now_us: int) -> float:
+    """Return the time up to which nothing that follows in order can change a rig's results.
+
+    `frames` are its frames in order of time. A node is waited for until another is `SETTLE_US` ahead, and all
+    together until nothing has come for so long.
+    """
+    if not frames or now_us - max(frame.row.received_us for frame in frames) > SETTLE_US:
+        return np.inf
+    newest_us = max(frame.row.utc_last_us for frame in frames)
+    return min(max(_decided_us(frames, node), newest_us - SETTLE_US) for node in nodes)
+
+
+def _decided_us(frames: Sequence[StoredFrame], node: int) -> float:
+    """Return the end of a node's newest frame that has enough samples behind it to rule out a spike."""
+    after = 0
+    for frame in reversed(frames):
+        if frame.row.node == node:
+            if after >= LAG:
+                return frame.row.utc_last_us
+            after += frame.row.samples
+    return -np.inf
+
+
+class _Around(NamedTuple):
+    """Frames in a row by id, and whether they are the first and the last of all."""
+
+    frames: Sequence[StoredFrame]
+    is_first: bool
+    is_last: bool
 
     @staticmethod
-    def _evaluated(node: str, part: list[StoredFrame], params: RigParameters, lookup: _Lookup) -> Evaluation:
-        first = part[0].row
-        before = lookup.reader.frames_of(
-            first.node, first.boot, max(0, first.seq - CONTEXT_FRAMES), first.seq - 1
-        )
-        calibrations = lookup.calibrations.get(first.node, {})
-        rows = _rows(part, node, params, calibrations)
-        context = _rows(before, node, params, calibrations) if before else Rows.empty(len(params.cells))
-        context = context.take(context.utc_us < rows.utc_us[0])
-        return evaluated(rows, _bar(rows), context, _bar(context), params)
+    def of(reader: Reader, after: int, count: int) -> _Around:
+        """Read the frames behind an id and some before and behind those."""
+        begin = max(0, after - AROUND_FRAMES)
+        frames = reader.frames_after(begin, after - begin + count + AROUND_FRAMES)
+        last_id = frames[-1].id if frames else 0
+        return _Around(frames, begin == 0, last_id >= reader.highest_frame_id())
+
+    def holds(self, from_us: int, to_us: int, nodes: Iterable[int]) -> bool:
+        """Tell whether no frame of a span can be stored elsewhere: no sample is stamped after its arrival."""
+        if not self.frames:
+            return False
+        begins = self.is_first or self.frames[0].row.received_us + SLACK_US < from_us
+        beyond = {frame.row.node for frame in self.frames if frame.row.utc_us > to_us}
+        return begins and (self.is_last or beyond.issuperset(nodes))
 
 
-class _Lookup:
-    """What one batch needs of the journal."""
-
-    def __init__(self, rigs: Sequence[str], reader: Reader) -> None:
-        self.reader = reader
-        self.names = {number: name for number, name, _, _ in reader.nodes()}
-        self.parameters = {
-            rig: [(from_us, from_json(record)) for _, from_us, record in reader.parameters(rig)]
-            for rig in rigs
-        }
-        self.calibrations: dict[int, dict[int, NodeCalibration]] = {}
-        for node, number, record in reader.calibrations():
-            calibration = calibration_of(msgspec.json.decode(record, type=wire.Calibration))
-            self.calibrations.setdefault(node, {})[number] = calibration
+NOTHING: Final = _Around((), is_first=False, is_last=False)
 
 
-def _stretches(frames: Sequence[StoredFrame]) -> list[list[StoredFrame]]:
-    """Return the frames boot by boot, cut where a sequence is missing, each stretch in order."""
-    found: list[list[StoredFrame]] = []
-    for frame in sorted(frames, key=lambda each: each.row[:3]):
-        last = found[-1][-1].row if found else None
-        node, boot, seq = frame.row[:3]
-        if last is not None and (last.node, last.boot, last.seq + 1) == (node, boot, seq):
-            found[-1].append(frame)
-        else:
-            found.append([frame])
-    return found
+def _neighbours(frames: Sequence[StoredFrame], reader: Reader) -> _Around:
+    """Return frames with ids around those of a batch; none where the batch is no stretch of ids."""
+    low, high = min(frame.id for frame in frames), max(frame.id for frame in frames)
+    if high - low > 2 * len(frames) + AROUND_FRAMES:
+        return NOTHING
+    return _Around.of(reader, low - 1, high - low + 1)
 
 
-def _by_parameters(
-    stretch: list[StoredFrame], changes: list[tuple[int, RigParameters]]
-) -> list[tuple[list[StoredFrame], RigParameters]]:
-    """Return the stretch cut where the parameters changed; before the first ones those are used."""
-    if not changes:
+def _changed_by(work: _Work, first_id: int, margin_us: int) -> list[StoredFrame]:
+    """Return frames written before that the frames of this work change, for these came late."""
+    new = work.chosen
+    before = [frame for frame in work.around if frame.id < first_id]
+    if not before:
         return []
-    starts = np.array([from_us for from_us, _ in changes], np.int64)
-    times = np.array([frame.row.utc_us for frame in stretch], np.int64)
-    chosen = np.maximum(np.searchsorted(starts, times, side="right") - 1, 0)
-    borders = [0, *(np.flatnonzero(np.diff(chosen)) + 1).tolist(), len(stretch)]
-    return [(stretch[start:stop], changes[int(chosen[start])][1]) for start, stop in pairwise(borders)]
-
-
-def _rows(
-    frames: Sequence[StoredFrame],
-    node: str,
-    params: RigParameters,
-    calibrations: dict[int, NodeCalibration],
-) -> Rows:
-    """Return the forces of one node's frames in order of time; the rig's cells on other nodes are missing."""
-    decoded = decode_many([frame.row.payload for frame in frames])
-    parts: list[Rows] = []
-    columns = params.columns[node]
-    for group in decoded.groups:
-        first = np.array([frames[row].row.utc_us for row in group.rows.tolist()], np.int64)
-        last = np.array([frames[row].row.utc_last_us for row in group.rows.tolist()], np.int64)
-        utc_us = sample_utc_us(first, last, group.sample_device_us)
-        ids = decoded.headers.calibration_id[group.rows]
-        for number in np.unique(ids).tolist():
-            mine = ids == number
-            calibration = calibrations.get(number)
-            times = utc_us[mine].reshape(-1)
-            force_n = np.full((len(times), len(params.cells)), np.nan)
-            fault = np.full(force_n.shape, CellFault.MISSING, np.uint8)
-            counts = group.counts[mine].reshape(-1, group.cells)
-            force_n[:, columns], fault[:, columns] = forces(counts, calibration, params, node)
-            at_us = params.zero.at_us if params.zero is not None else calibration.at_us if calibration else 0
-            parts.append(Rows(times, force_n, fault, np.full(len(times), at_us, np.int64)))
-    rows = parts[0].then(*parts[1:])
-    return rows.take(np.argsort(rows.utc_us, kind="stable")) if len(parts) > 1 else rows
-
-
-def _bar(rows: Rows) -> NDArray[np.float64]:
-    """Return the signed sum of the cells, column by column as the live figure adds them."""
-    total = np.zeros(len(rows))
-    for column in rows.force_n.T:
-        total += column
-    return total
-
-
-def _format(head: str, result: Evaluation, params: RigParameters) -> list[str]:
-    """Return a line for each row; a field that is not known is left out."""
-    names = [field.influx_field for field in FIELDS]
-    names += [quantities.hanger_force(name).influx_field for name in params.names]
-    table = np.column_stack(
-        [result.client_n, result.u_client_n, result.bar_n, result.u_bar_n, result.force_n]
-    )
-    motion, validity = quantities.MOTION.influx_field, quantities.VALIDITY.influx_field
-    tails = [
-        f'{motion}={"t" if moving else "f"},{validity}="{LABELS[number]}" {utc_us}\n'
-        for moving, number, utc_us in zip(
-            result.motion.tolist(), result.validity.tolist(), result.utc_us.tolist(), strict=True
-        )
-    ]
-    if not np.isnan(table).any():
-        form = head + "".join(f"{name}=%.3f," for name in names)
-        return [form % tuple(row) + tail for row, tail in zip(table.tolist(), tails, strict=True)]
+    tops = {(f.row.node, f.row.boot): f.row.seq for f in sorted(before, key=lambda f: f.row.seq)}
+    overtaken = any(f.row.seq < tops.get((f.row.node, f.row.boot), -1) for f in new)
+    received_us = min(frame.row.received_us for frame in new)
+    low_us = new[0].row.utc_us - BACK_US
+    high_us = max(frame.row.utc_last_us for frame in new) + margin_us
     return [
-        head
-        + "".join(f"{name}={value:.3f}," for name, value in zip(names, row, strict=True) if not isnan(value))
-        + tail
-        for row, tail in zip(table.tolist(), tails, strict=True)
+        frame
+        for frame in before
+        if frame.row.utc_last_us >= low_us
+        and frame.row.utc_us <= high_us
+        and (overtaken or received_us - frame.row.received_us > LATE_US)
     ]
+
+
+def _next_us(reader: Reader, at_us: int) -> int | None:
+    """Return when the next frame at or after a time begins, None where there is none."""
+    row = reader.connection.execute(
+        "SELECT min(first) FROM (SELECT min(utc_us) AS first FROM frames"
+        " WHERE utc_us >= ?1 AND fit IS NOT NULL"
+        " UNION ALL SELECT min(max(first_us, ?1)) FROM blocks WHERE last_us >= ?1)",
+        (at_us,),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])

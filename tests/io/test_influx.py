@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ashibar.core.config import check
 from ashibar.daemon import Daemon
-from ashibar.io.influx import InfluxWriter, SinkError
+from ashibar.io.influx import InfluxWriter, RejectedError, SinkError
 from ashibar.io.journal import Reader
+from ashibar.points import Points
 from nodes import TestNode, document
 from servers import wait_until
 
@@ -93,17 +94,17 @@ def test_a_write_done_again_changes_nothing(host, node, influx):
     node.play(60)
     wait_until(lambda: node.upto == 59 and caught_up(host), "the sink to catch up")
     before = influx.query("SELECT * FROM load")
-    host.sink.stop()
-    again = host._make_sink(host.config.influx, host.journal.path)
-    lines = again._convert(host.reader.frames_after(0, 1000), host.reader)
-    again._writer.write(lines)
+    lines = Points("quiet-room")(host.reader.frames_after(0, 1000), host.reader)
+    writer = InfluxWriter(influx.url, "-", influx.database, "any")
+    assert writer.write(lines).points == 120
+    writer.close()
     assert influx.query("SELECT * FROM load") == before
 
 
 def test_a_wrong_line_is_refused_with_the_servers_words(influx):
     writer = InfluxWriter(influx.url, "-", influx.database, "")
-    with pytest.raises(SinkError, match="unable to parse"):
-        writer.write(b"load nothing")
+    with pytest.raises(RejectedError, match="unable to parse"):
+        writer.post(b"load nothing")
     writer.close()
 
 

@@ -116,8 +116,12 @@ class Reader:
         return int(rows[0][0]) if rows else 0
 
     def calibrations(self) -> list[tuple[int, int, str]]:
-        """Return node, calibration id and record (JSON) of every calibration seen."""
-        return self._all("SELECT node, calibration, record FROM calibrations ORDER BY node, calibration")
+        """Return node, calibration id and record (JSON) of every calibration seen, as last corrected."""
+        return self._all(
+            "SELECT node, calibration, coalesce((SELECT c.record FROM calibration_corrections c"
+            " WHERE c.node = k.node AND c.calibration = k.calibration ORDER BY c.id DESC LIMIT 1), record)"
+            " FROM calibrations k ORDER BY node, calibration"
+        )
 
     def parameters(self, rig: str) -> list[tuple[int, int, str]]:
         """Return id, first valid time and record (JSON) of a rig's parameters, oldest first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ashibar.io.journal.safety import SAFETY
+from ashibar.io.journal.sinks import SINKS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -93,7 +94,7 @@ PACKED = (
 )
 
 # To add tables: append one tuple of statements here, and nothing else; docs/journal.md says how rows get in.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, PACKED, SAFETY)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, PACKED, SAFETY, SINKS)
 
 
 class SchemaError(Exception):

@@ -1,0 +1,183 @@
+"""Posts line protocol through influxdb-client, synchronously, and says what became of every line.
+
+Nothing is buffered or retried here: what could not be written is raised, and whoever called comes again.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+MOST_LINES: Final = 5000  # of one request: from here on larger ones gain nothing
+LEAST_LINES: Final = 100  # a server too slow for these is down
+MOST_REJECTED: Final = 50  # of one write: if more lines are wrong, it is not the lines
+CONNECT_TIMEOUT_MS: Final = 3_000
+ANSWER_TIMEOUT_MS: Final = 10_000
+RETRY_AFTER_MAX_S: Final = 3600.0
+BEYOND_RETENTION: Final = "beyond retention policy"  # what 1.x and 2.x say of points too old for the bucket
+PAUSES: Final = {
+    401: "the token is not accepted: check [influx] token_file or ASHIBAR_INFLUX_TOKEN",
+    403: "the token may not write this bucket: give it write access",
+    404: "there is no such bucket, database or organisation: run `ashibar influx init`",
+}
+
+
+class SinkError(Exception):
+    """InfluxDB did not take a write; the message says why and what to do. `retry_after_s`: its own wish."""
+
+    def __init__(self, text: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class RejectedError(SinkError):
+    """At least one of the lines is wrong; the others may have been stored."""
+
+
+class TooLargeError(SinkError):
+    """The request is larger than the server takes."""
+
+
+class TooSlowError(SinkError):
+    """No answer came in time."""
+
+
+class PausedError(SinkError):
+    """Writing makes no sense until a person has changed something."""
+
+
+class Rejected(NamedTuple):
+    """A line the server refused, and its words."""
+
+    line: bytes
+    reason: str
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of lines: stored, too old for the bucket's retention, refused."""
+
+    points: int = 0
+    too_old: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class InfluxWriter:
+    """One connection; one thread. The token is in no message and no log line."""
+
+    def __init__(self, url: str, org: str, bucket: str, token: str) -> None:
+        """Raises PausedError for a token that cannot be sent."""
+        if not token.isascii() or not all(each.isprintable() for each in token):
+            raise PausedError("InfluxDB token: expected one line of printable ASCII; write it anew")
+        self.requests = 0
+        self.most_lines = MOST_LINES
+        self._bucket = bucket
+        self._where = url
+        self._token = token
+        timeout: Any = (CONNECT_TIMEOUT_MS, ANSWER_TIMEOUT_MS)
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=timeout, retries=False)
+        self._api = self._client.write_api(write_options=SYNCHRONOUS)
+
+    def write(self, lines: bytes, precision: str = "us") -> Written:
+        """Write lines without line breaks inside, however many, and sort out those the server refuses.
+
+        Raises SinkError where the server cannot take anything now; what was stored until then is stored.
+        """
+        written = Written()
+        rest = lines.splitlines(keepends=True)
+        while rest:
+            part = rest[: self.most_lines]
+            self._store(part, precision, written)
+            rest = rest[len(part) :]
+        return written
+
+    def _store(self, lines: list[bytes], precision: str, written: Written) -> None:
+        """Post lines, and those refused in halves again down to the single one that is wrong."""
+        try:
+            self.post(b"".join(lines), precision)
+        except RejectedError as error:
+            if BEYOND_RETENTION in str(error):  # the rest is stored, and no retry makes these younger
+                written.too_old += len(lines)
+                return
+            if len(lines) == 1:
+                written.rejected.append(Rejected(lines[0], str(error)))
+                if len(written.rejected) > MOST_REJECTED:
+                    raise PausedError(
+                        f"{error}; it refuses line after line, so it is not the lines: look at the field"
+                        " types of the bucket, or write into a new one"
+                    ) from None
+                return
+        except TooLargeError:
+            if len(lines) == 1:
+                raise
+            self.most_lines = max(1, len(lines) // 2)
+        except TooSlowError:
+            if len(lines) <= LEAST_LINES:
+                raise
+            self.most_lines = max(LEAST_LINES, len(lines) // 2)
+        else:
+            written.points += len(lines)
+            self.most_lines = min(MOST_LINES, self.most_lines * 2)
+            return
+        middle = len(lines) // 2
+        self._store(lines[:middle], precision, written)
+        self._store(lines[middle:], precision, written)
+
+    def post(self, lines: bytes, precision: str = "us") -> None:
+        """Post lines as one request; returns once the server has answered 2xx. Raises SinkError."""
+        self.requests += 1
+        unit: Any = precision  # mypy knows the client's precision as a class
+        try:
+            self._api.write(bucket=self._bucket, record=lines, write_precision=unit)
+        except ApiException as error:
+            raise self._named(error) from None  # the cause would show the request's headers
+        except ReadTimeoutError as error:
+            raise TooSlowError(self._text(f"gave no answer in time: {error}; is it overloaded?")) from None
+        except (HTTPError, OSError) as error:
+            raise SinkError(self._text(f"cannot be reached: {error}; is it running?")) from None
+
+    def _named(self, error: ApiException) -> SinkError:
+        status = int(error.status or 0)
+        body = str(error.body or error.reason or "").strip()[:300]
+        text = f"answered {status}: {body}"
+        if status in PAUSES or 300 <= status < 400:
+            return PausedError(self._text(f"{text}; {PAUSES.get(status, 'check the url')}"))
+        if status in (400, 422):
+            return RejectedError(self._text(text))
+        if status == 413:
+            return TooLargeError(self._text(text))
+        return SinkError(self._text(f"{text}; see its log"), _retry_after_s(error))
+
+    def _text(self, text: str) -> str:
+        return self.hidden(f"InfluxDB at {self._where} {text}")
+
+    def hidden(self, text: str) -> str:
+        """Return a text without the token in it."""
+        return text.replace(self._token, "***") if self._token else text
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._api.close()  # type: ignore[no-untyped-call]
+        self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _retry_after_s(error: ApiException) -> float:
+    """Return the seconds a server asks for, as a number or a date (RFC 9110, 10.2.3); 0 for none."""
+    said = None if error.headers is None else error.headers.get("Retry-After")
+    if said is None:
+        return 0.0
+    try:
+        wait_s = float(said)
+    except ValueError:
+        try:
+            wait_s = email.utils.parsedate_to_datetime(said).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S)
