@@ -14,11 +14,11 @@ from ashibar.replay.run import summary_of
 from ashibar.rigs import configured
 from ashibar.service import Desk, Service
 from ashibar.service.surroundings import Surroundings
-from records import BOOT, HANGERS, PER_FRAME, SPACING_US, SPAN, T0, ZERO, payloads
+from records import BOOT, FRAME_US, HANGERS, PER_FRAME, SPAN, T0, ZERO, payloads
 
+KG = 9.80665
 RIG = "room-1"
 LATENCY_US = 40_000
-FRAME_US = PER_FRAME * SPACING_US
 TURN_US = 50_000
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # A standing person's tremor reaches the threshold in single samples now and then. So what is longer ago than
 # this counts by its mean over as long; what is newer counts sample by sample, and nothing waits for a mean.
 RECENT_US: Final = 250_000
+MICRO: Final = 1_000_000
 
 
 def spread(
@@ -38,13 +39,17 @@ def _first(utc_us: NDArray[np.int64], window_us: int) -> NDArray[np.intp]:
 
 
 def _mean(value: NDArray[np.float64], first: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the mean of the known values from `first` to each sample, nan where none is known."""
+    """Return the mean of the known values from `first` to each sample, nan where none is known.
+
+    Summed in whole micronewtons: so it does not depend on what else was summed before, to the last bit.
+    """
     known = ~np.isnan(value)
-    total = np.concatenate([[0.0], np.cumsum(np.where(known, value, 0.0))])
+    micro = np.rint(np.where(known, value, 0.0) * MICRO).astype(np.int64)
+    total = np.concatenate([[0], np.cumsum(micro)])
     number = np.concatenate([[0], np.cumsum(known)])
     size = number[1:] - number[first]
     mean: NDArray[np.float64] = np.full(len(value), np.nan)
-    np.divide(total[1:] - total[first], size, out=mean, where=size > 0)
+    np.divide(total[1:] - total[first], size * MICRO, out=mean, where=size > 0)
     return mean
 
 

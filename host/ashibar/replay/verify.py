@@ -9,7 +9,7 @@ import msgspec
 
 from ashibar.core import chain
 from ashibar.core.alarm_table import ALARMS
-from ashibar.core.compare import Difference, by_key
+from ashibar.core.compare import Difference, by_key, differences
 from ashibar.replay import script
 from ashibar.replay.run import derive_span
 
@@ -221,8 +221,8 @@ def _table_differences(
     for row in reader.sessions(rig, from_us=from_us, to_us=to_us):
         logged = sessions.get(row.id)
         kept = None if row.summary is None else json.loads(row.summary)
-        if logged is not None and kept != logged["summary"]:
-            yield Difference(f"session {row.id} in the table", kept, logged["summary"])
+        if logged is not None:
+            yield from differences(f"session {row.id} in the table", kept, logged["summary"])
 
 
 def recomputed(

@@ -1,0 +1,218 @@
+"""What the host recorded while it ran, against what its journal gives: late, doubled and out of order."""
+
+import random
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from ashibar.core import requests
+from ashibar.core.frame import FLAG_BACKLOG, decode, encode
+from ashibar.io.journal import Batch, Journal, SafetyReader
+from ashibar.replay.run import NothingRecordedError, derive_span
+from ashibar.replay.source import windows
+from ashibar.replay.verify import recomputed, verify_chain, verify_span
+from records import T0, first_batch, frame_rows, load
+from studio import FRAME_US, KG, RIG, Studio, act, end, in_order, start
+
+SECONDS = 60
+UNTIL_US = T0 + 75_000_000
+REQUESTS = [
+    (T0 + 12_003_000, start()),
+    (T0 + 33_000_000, act("client-over-limit")),
+    (T0 + 34_000_000, act("client-near-limit", "shelve", note="talking", for_s=5.0)),
+    (T0 + 50_000_000, end()),
+]
+
+
+def session_load():
+    """A session that leans, lets go for two seconds, and falls onto the bars once."""
+    force_n = load(SECONDS)
+    force_n[30 * 80 : 32 * 80] *= 0.15
+    force_n[45 * 80 : 45 * 80 + 20] += 125.0
+    force_n[58 * 80 :] *= 0.01
+    return force_n
+
+
+def played(path, deliveries, asked=REQUESTS, until_us=UNTIL_US):
+    studio = Studio(path)
+    studio.about()
+    studio.play(deliveries, asked, until_us)
+    studio.sum_up()
+    return studio
+
+
+def late(deliveries, first_s, last_s, until_s):
+    """The frames of an outage come at its end, as backlog, the newest first."""
+    kept, held = [], []
+    for at_us, payload in deliveries:
+        seconds = (at_us - T0) / 1e6
+        if first_s <= seconds < last_s:
+            frame = replace(decode(payload), flags=FLAG_BACKLOG)
+            held.append((T0 + round(until_s * 1e6) - len(held), encode(frame)))
+        else:
+            kept.append((at_us, payload))
+    return kept + held
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A host to which every frame came in order and in time."""
+    studio = played(tmp_path_factory.mktemp("whole") / "j.sqlite", in_order(session_load()))
+    yield studio
+    studio.close()
+
+
+def derived(studio):
+    return derive_span(studio.reader, RIG, T0, UNTIL_US)
+
+
+def checked(studio):
+    return verify_span(studio.reader, RIG, T0, UNTIL_US, now_us=studio.now_us)
+
+
+def test_all_that_a_running_host_recorded_comes_out_of_its_frames_number_by_number(whole):
+    report = checked(whole)
+    assert report.differences == ()
+    assert (report.samples, report.sessions, report.incidents) == (4800, 1, 1)
+    assert report.alarms > 20
+    assert verify_chain(whole.reader).broken is None
+
+
+def test_a_figure_changed_in_the_record_is_named_with_both_values(whole, tmp_path):
+    journal = copied(whole, tmp_path)
+    with_text = "json_set(summary, '$.client_max.value_n', 1.5)"
+    journal.work(lambda connection: connection.execute(f"UPDATE sessions SET summary = {with_text}"))
+    reader = SafetyReader(journal.path)
+    (found,) = verify_span(reader, RIG, T0, UNTIL_US, now_us=UNTIL_US).differences
+    assert "in the table client_max value_n: recorded 1.5, recomputed 6" in str(found)
+    reader.close()
+    journal.close()
+
+
+def test_a_frame_changed_in_the_record_changes_what_follows_from_it(whole, tmp_path):
+    journal = copied(whole, tmp_path)
+    frames = list(whole.reader.frames_between(T0 + 45_000_000, T0 + 45_200_000))
+    fallen = decode(frames[0].row.payload)
+    softer = encode(replace(fallen, counts=fallen.counts // 2))
+    sql = "UPDATE frames SET payload = ? WHERE id = ?"
+    journal.work(lambda connection: connection.execute(sql, (softer, frames[0].id)))
+    reader = SafetyReader(journal.path)
+    report = verify_span(reader, RIG, T0, UNTIL_US, now_us=UNTIL_US)
+    assert any("summary" in str(each) for each in report.differences)
+    assert verify_chain(reader).broken is None
+    reader.close()
+    journal.close()
+
+
+def test_a_changed_entry_of_the_log_is_named_by_its_number(whole, tmp_path):
+    journal = copied(whole, tmp_path)
+
+    def change(connection):
+        connection.execute("DROP TRIGGER safety_log_update")
+        connection.execute("UPDATE safety_log SET line = replace(line, 'calm', 'rough') WHERE seq > 0")
+
+    number = next(i for i, line in enumerate(whole.reader.log_lines()) if b'"session-ended"' in line)
+    journal.work(change)
+    reader = SafetyReader(journal.path)
+    assert verify_chain(reader).broken.seq == number
+    reader.close()
+    journal.close()
+
+
+def copied(studio, folder):
+    """A journal with the same content, to be spoilt."""
+    path = folder / "copy.sqlite"
+    with closing(sqlite3.connect(studio.path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(path),))
+    return Journal(path)
+
+
+@pytest.fixture(scope="module")
+def outage(tmp_path_factory):
+    """A host that saw nothing of fourteen seconds until four seconds after them."""
+    deliveries = late(in_order(session_load()), 26, 40, 44)
+    studio = played(tmp_path_factory.mktemp("outage") / "j.sqlite", deliveries, [REQUESTS[0], REQUESTS[-1]])
+    yield studio
+    studio.close()
+
+
+def test_frames_that_come_after_an_outage_end_in_the_same_figures(outage, tmp_path):
+    plain = played(tmp_path / "k.sqlite", in_order(session_load()), [REQUESTS[0], REQUESTS[-1]])
+    one, other = derived(outage), derived(plain)
+    assert one.sessions == other.sessions
+    assert one.sessions[0].summary.samples.missing == 0
+    assert one.alarms == other.alarms
+    assert one.incidents == other.incidents
+    plain.close()
+
+
+def test_what_was_announced_during_an_outage_is_told_apart_from_what_follows_from_all_frames(outage):
+    before = checked(outage)
+    assert any(each.what.startswith("alarm") for each in before.differences)
+    anew = recomputed(outage.reader, RIG, T0, UNTIL_US, now_us=outage.now_us)
+    lines = len(outage.reader.log_lines())
+    outage.service.record.entry("recomputed", "host", anew, utc_us=outage.now_us)
+    outage.work()
+    assert checked(outage).differences == ()
+    assert len(outage.reader.log_lines()) == lines + 1
+    assert recomputed(outage.reader, RIG, T0, UNTIL_US, now_us=outage.now_us) is None
+
+
+def test_a_restart_in_the_middle_of_a_session_changes_nothing_that_is_derived(whole, tmp_path):
+    asked = [*REQUESTS, (T0 + 38_001_000, lambda studio: (studio.live.settle(2**62), studio.start()))]
+    studio = played(tmp_path / "j.sqlite", in_order(session_load()), asked)
+    assert derived(studio).sessions[0].summary == derived(whole).sessions[0].summary
+    studio.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_and_repetition_of_delivery_gives_the_same(tmp_path, seed):
+    rows = list(frame_rows(session_load()))
+    chance = random.Random(seed)
+    shuffled = rows + chance.sample(rows, 100)
+    chance.shuffle(shuffled)
+    results = []
+    for name, order in (("a", rows), ("b", shuffled)):
+        journal = Journal(tmp_path / f"{name}.sqlite")
+        journal.commit(first_batch())
+        for first in range(0, len(order), 37):
+            journal.commit(Batch(frames=order[first : first + 37]))
+        reader = SafetyReader(journal.path)
+        parts = list(windows(reader, ["bars"], T0 - 1, UNTIL_US))
+        results.append([msgspec.json.encode(_plain(samples)) for part in parts for samples in part])
+        reader.close()
+        journal.close()
+    assert results[0] == results[1]
+    assert len(rows) == SECONDS * 1_000_000 // FRAME_US
+
+
+def _plain(samples):
+    return [samples.node, samples.boot, samples.first_index, samples.utc_us.tolist(), samples.counts.tolist()]
+
+
+def test_a_body_weight_entered_in_mid_session_holds_from_that_sample_on(tmp_path):
+    weigh = requests.Weigh(
+        by="Mei", source="cli", therapist="Mei", value_n=72 * KG, weight_source="scale", confirmed=True
+    )
+    asked = [REQUESTS[0], (T0 + 25_002_000, lambda studio: studio.ask(weigh)), REQUESTS[-1]]
+    studio = played(tmp_path / "j.sqlite", in_order(session_load()), asked)
+    assert checked(studio).differences == ()
+    assert derived(studio).sessions[0].session.terms.body_weight.value_n == 72 * KG
+    studio.close()
+
+
+def test_a_rig_that_is_not_on_record_is_refused_by_name(whole):
+    with pytest.raises(NothingRecordedError, match="room-9"):
+        derive_span(whole.reader, "room-9", T0, UNTIL_US)
+
+
+def test_a_day_without_sessions_is_the_same_as_its_record(tmp_path):
+    quiet = np.random.default_rng(3).normal(0, 0.05, (30 * 80, 4))
+    studio = played(tmp_path / "j.sqlite", in_order(quiet), (), T0 + 40_000_000)
+    report = checked(studio)
+    assert report.differences == ()
+    assert report.sessions == 0
+    studio.close()
