@@ -108,7 +108,7 @@ class Process:
 
 
 class Mosquitto(Process):
-    """A private broker with persistence. Sessions are saved at a clean end, at `save`, and every 10 s if `saving`."""
+    """A private broker with persistence. Sessions are saved at its end, at `save`, every 10 s if `saving`."""
 
     def __init__(self, directory, port=None, *, saving=False, extra=""):
         super().__init__(directory, port or free_port())

@@ -1,5 +1,7 @@
 """The link to the broker, against a real mosquitto."""
 
+import signal
+
 import paho.mqtt.client as paho
 import pytest
 from ashibar.io.mqtt import Link, MqttOptions, NotConnectedError
@@ -143,3 +145,14 @@ def test_a_broker_that_does_not_answer_mqtt_5_is_spoken_to_in_3_1_1(tmp_path):
     finally:
         link.stop()
         broker.stop()
+
+
+def test_a_broker_that_hung_is_spoken_to_in_mqtt_5_again(mosquitto, monkeypatch):
+    monkeypatch.setattr("ashibar.io.mqtt.CONNACK_TIMEOUT_S", 0.2)
+    mosquitto.signal(signal.SIGSTOP)
+    link = Link(MqttOptions(host="127.0.0.1", port=mosquitto.port, client_id="host"), [])
+    link.start()
+    wait_until(lambda: link.protocol == "3.1.1", "the fall back")
+    wait_until(lambda: link.protocol == "5", "MQTT 5 again")
+    mosquitto.signal(signal.SIGCONT)
+    link.stop()

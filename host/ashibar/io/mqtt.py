@@ -256,16 +256,18 @@ class Link:
 
     def _not_accepted(self, refused: list[str]) -> None:
         """Raise why there was no CONNACK of success; falls back to MQTT 3.1.1 where that is the reason."""
-        auto = self._options.protocol == "auto" and self._version == paho.MQTTv5
+        spoken, auto = self.protocol, self._options.protocol == "auto"
         if refused and refused[0] != "version":
             raise RefusedError(
                 f"the broker refused: {refused[0]}; check user, password and client_id under [mqtt]"
             )
         self._silent += 1
-        if auto and (refused or self._silent >= SILENT_V5_BEFORE_FALLBACK):
+        if auto and spoken == "5" and (refused or self._silent >= SILENT_V5_BEFORE_FALLBACK):
             self._version = paho.MQTTv311
-            log.info("the broker does not speak MQTT 5; using MQTT 3.1.1")
-        raise MqttError(f"expected a CONNACK to MQTT {self.protocol} within {CONNACK_TIMEOUT_S} s, none came")
+            log.info("the broker does not answer MQTT 5; trying MQTT 3.1.1")
+        elif auto and spoken == "3.1.1" and not refused:
+            self._version, self._silent = paho.MQTTv5, 0  # silent to both: it hung, MQTT 5 or not
+        raise MqttError(f"expected a CONNACK to MQTT {spoken} within {CONNACK_TIMEOUT_S} s, none came")
 
     def _make_client(
         self, answered: threading.Event, closed: threading.Event, refused: list[str]

@@ -36,8 +36,9 @@ PR_SET_PDEATHSIG: Final = 1
 BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
 
 # Sessions are saved every 10 s, less than what nodes hold, and no message of an absent client is dropped: by
-# default mosquitto saves every half hour and keeps 1,000 messages. Saving at every change would write the whole
-# queue with each message (450 messages a second at best). Without set_tcp_nodelay a busy connection waits 12 to 42 ms.
+# default mosquitto saves every half hour and keeps 1,000 messages. Saving at every change would write the
+# whole queue with each message (450 a second at best). Without set_tcp_nodelay a busy connection waits 12 to
+# 42 ms.
 MOSQUITTO_CONF: Final = """\
 listener {port} {host}
 allow_anonymous true
