@@ -13,6 +13,7 @@ class Registers:
         self._pins = tuple(pin for pin, _ in board.data_pins())
         self._chips = tuple(chip for _, chip in board.data_pins())
         self._operations = 0
+        self._seen_at = self._seen = self._levels = -1
         self.pulses = 0
         self.stall = None
 
@@ -25,6 +26,7 @@ class Registers:
 
     def __setitem__(self, index, mask):
         now = self._now()
+        self._seen_at = -1
         if index not in (2, 3, 5, 6):
             raise ValueError("register 2, 3, 5 or 6 expected to be written, %d came" % index)
         level = index in (2, 5)
@@ -43,10 +45,15 @@ class Registers:
         now = self._now()
         if index not in (15, 16):
             raise ValueError("register 15 or 16 expected to be read, %d came" % index)
+        if now == self._seen_at and index == self._seen:
+            return self._levels  # nothing changes within a microsecond but by an edge
         levels = 0
         for i in range(len(self._pins)):
             pin = self._pins[i]
             if pin >> 5 == index - 15:
                 pull = self._board.pulls[pin]
                 levels |= self._board.data_level(self._chips[i], pull, now) << (pin & 31)
+        self._seen_at = now
+        self._seen = index
+        self._levels = levels
         return levels

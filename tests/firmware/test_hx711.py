@@ -27,9 +27,9 @@ def bench(run_micropython, path):
 
 
 FAULT = """
-fault = {{"at_s": 2, "for_s": 2, "cell": 1, "fault": "{fault}", "amount": {amount}}}
+fault = {{"at_s": 1, "for_s": 2, "cell": 1, "fault": "{fault}", "amount": {amount}}}
 here, adc, sink, sampler = make(faults=[fault])
-play(here, adc, sampler, 2)
+play(here, adc, sampler, 1)
 before = sink.codes
 sink.codes = [{{}} for _ in before]
 play(here, adc, sampler, 2)
@@ -75,7 +75,7 @@ def test_a_converter_that_repeats_its_word_is_not_ready_after_six_repeats(bench)
     assert set(seen["during"][1]) == {"not_ready"}
     assert seen["during"][1]["not_ready"] >= 150
     assert seen["wrong"][1] <= 6
-    assert all(2_000_000 <= at <= 2_100_000 for at in seen["wrong_at_us"])
+    assert all(1_000_000 <= at <= 1_100_000 for at in seen["wrong_at_us"])
     assert [seen["wrong"][cell] for cell in (0, 2, 3)] == [0, 0, 0]
 
 
@@ -121,9 +121,7 @@ tell(sink.wrong, [now - then for now, then in zip(sink.counts, first)])
     assert all(abs(count - 6 * 80.0 / 1.3) <= 3 for count in counts)
 
 
-@pytest.mark.parametrize(
-    "rates", [(80.0, 80.4, 79.1, 83.0), (80.0, 80.01, 80.02, 79.99), (60, 80, 95, 70), (80,)]
-)
+@pytest.mark.parametrize("rates", [(80.0, 80.4, 79.1, 83.0), (80.0, 80.01, 80.02, 79.99), (60, 80, 95, 70)])
 @pytest.mark.parametrize("chip", [{"tear": "continue"}, {"tear": "restart", "settling_visible": True}])
 def test_no_torn_word_passes_whatever_the_chips_rates(bench, rates, chip):
     seen = bench(f"""
@@ -183,26 +181,26 @@ def test_a_chip_that_never_answered_is_absent_and_the_others_are_read(bench):
     seen = bench("""
 here, adc, sink, sampler = make(faults=[{"at_s": 0, "for_s": 9, "cell": 2, "fault": "stuck_high"},
     {"at_s": 0, "for_s": 9, "cell": 3, "fault": "wire_off"}])
-play(here, adc, sampler, 5)
+play(here, adc, sampler, 2)
 tell(sink.codes[2], sink.codes[3], sink.counts, sink.wrong)
 """)
     high, off, counts, wrong = seen
     assert set(high) == set(off) == {"absent"}
-    assert min(counts[:2]) > 350
+    assert min(counts[:2]) > 130
     assert counts[2:] == [0, 0]
     assert wrong == [0, 0, 0, 0]
 
 
 def test_nothing_happens_at_the_wrap_of_the_chips_counter(bench):
     seen = bench("""
-here, adc, sink, sampler = make(ticks_start=(1 << 30) - 5000000)
-play(here, adc, sampler, 10)
-tell(sink.wrong, sink.counts, sink.codes, min(sink.stamps) < 5000000 < (1 << 30) - 5000000)
+here, adc, sink, sampler = make(ticks_start=(1 << 30) - 2000000)
+play(here, adc, sampler, 4)
+tell(sink.wrong, sink.counts, sink.codes, min(sink.stamps) < 2000000 < (1 << 30) - 2000000)
 """)
     wrong, counts, codes, wrapped = seen
     assert wrapped
     assert wrong == [0, 0, 0, 0]
-    assert min(counts) > 770
+    assert min(counts) > 295
     assert all(code["not_ready"] <= 12 and "desync" not in code for code in codes)
 
 
@@ -230,3 +228,22 @@ micropython.heap_unlock()
 print(sink.samples - first)
 """)
     assert seen > 500
+
+
+def test_interrupts_are_off_for_the_time_of_one_word(bench, path):
+    longest, sections, samples = bench("""
+here, adc, sink, sampler = make()
+entered, lengths = [0], []
+enter, leave = here.clock.enter_critical, here.clock.leave_critical
+def note_enter():
+    enter()
+    entered[0] = here.clock.now()
+def note_leave():
+    lengths.append(here.clock.now() - entered[0])
+    leave()
+here.clock.enter_critical, here.clock.leave_critical = note_enter, note_leave
+play(here, adc, sampler, 2)
+tell(max(lengths), len(lengths), sink.samples)
+""")
+    assert longest <= (30 if path == "registers" else 300)
+    assert abs(sections - samples) <= 5, "one section a word"

@@ -178,7 +178,7 @@ print(seen[5:])
 
 # A whole node
 
-SECONDS = 6.0
+SECONDS = 4.0
 LEVELS_N = np.array([100.0, 150.0, 60.0, -20.0])
 
 
@@ -230,11 +230,17 @@ def test_a_board_that_is_not_there_or_has_other_cells_is_refused():
         virtual_rig.load_board("esp32-ads131m04-4", 3)
 
 
-@pytest.mark.parametrize("board", ["esp32-hx711-4", "esp32s3-hx711-4"])
-def test_every_board_file_runs(mosquitto, tmp_path, board):
+def test_a_board_with_another_microcontroller_runs(mosquitto, tmp_path):
     trace = Trace(np.array([0.0, 1.0]), np.zeros((2, 4)), ("0", "1", "2", "3"))
     node = VirtualNode(
-        "127.0.0.1", mosquitto.port, "demo", "bars", trace, work_dir=tmp_path, board=board, heap="2m"
+        "127.0.0.1",
+        mosquitto.port,
+        "demo",
+        "bars",
+        trace,
+        work_dir=tmp_path,
+        board="esp32s3-hx711-4",
+        heap="2m",
     )
     node.start()
     try:

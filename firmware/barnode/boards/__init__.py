@@ -111,7 +111,7 @@ def _open_hx711(board):
 
 def _register_reader(board, gain):
     """The fast way to read, where the chip has it; None: by pins. "read" in the board file chooses."""
-    if board.get("read", "registers") == "pins" or sys.platform != "esp32":
+    if board.get("read", "registers") == "pins" or str(sys.platform) != "esp32":
         return None  # elsewhere there are no such registers, and writing to them would end the process
     try:
         from barnode.adc.hx711 import PULSES
