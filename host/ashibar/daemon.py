@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CORRUPT_LOOK_S: Final = 1.0  # how soon damage found in service makes for a new start
 FRESH_WITHIN_S: Final = 5.0  # readiness is for supervisors; the page itself says NO DATA after 1 s
 
 
@@ -229,7 +230,12 @@ def run(config: Config) -> int:
     daemon.start()
     print(f"ashibar {__version__}: {daemon.url}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        ended.wait()
+        while not ended.wait(CORRUPT_LOOK_S):
+            if daemon.committer.corrupt:
+                log.error("the journal is damaged: beginning anew with what can be read of it")
+                daemon.stop()
+                daemon = Daemon(config)
+                daemon.start()
     daemon.stop()
     return 0
 

@@ -1,35 +1,37 @@
-"""Builds the pyramid from the frames behind its cursor, and builds a span anew after a correction.
+"""Builds the pyramid behind its cursor, and a span anew after a correction or when frames came late.
 
-It takes part in no decision: the same values as every sink, from the same converter.
+Whatever second a new frame touches is computed again as a whole, from all frames of it: so it does not matter
+in which order, from how many nodes and how often they came.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ashibar.core import pyramid
-from ashibar.core.pyramid import COARSEST_S, LEVELS, US, Chunk, ChunkError
+from ashibar.core.pyramid import LEVELS, US, Chunk, ChunkError
 from ashibar.points import Points
 from ashibar.series import CURSOR, FRAMES_AT_ONCE, in_steps
 
 if TYPE_CHECKING:
     import sqlite3
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ashibar.core.evaluate import Evaluation
-    from ashibar.core.rig import RigParameters
     from ashibar.io.journal import Committer, Reader, StoredFrame
 
-DONE: Final = "series parameters"  # in `meta`: parameters up to this id are in the pyramid
-REBUILD_US: Final = COARSEST_S * US  # every level's steps end on it: a span rebuilt leaves none half old
-
+DONE: Final = "series changes"  # in `meta`: parameters and calibration corrections up to these ids are in
+FINEST_S: Final = min(LEVELS)
+MARGIN_US: Final = US  # a sample may change what its neighbours mean: motion, spikes, the other nodes' cells
+REBUILD_US: Final = 3600 * US  # of one transaction
 PUT: Final = "INSERT OR REPLACE INTO pyramid (rig, level_s, start_us, data) VALUES (?, ?, ?, ?)"
 
 Key = tuple[str, int, int]
+Span = tuple[int, int]
 
 
 class SeriesBuilder:
@@ -52,160 +54,216 @@ class SeriesBuilder:
     def rebuild(self, reader: Reader, rig: str, from_us: int, to_us: int) -> None:
         """Make one rig's steps of a span anew from its frames, an hour a transaction.
 
-        Hours of which retention took frames stay as they are: they could only get worse.
+        Time of which retention took frames stays as it is: it could only get worse.
         """
         cursor = reader.cursor(CURSOR)
-        gone = _shed_spans(reader)
         for start_us in _hours(reader, from_us, to_us):
-            end_us = start_us + REBUILD_US
-            if not any(first < end_us and last >= start_us for first, last in gone):
-                self._rebuild_hour(reader, rig, start_us, cursor)
+            span = (start_us, start_us + REBUILD_US)
+            if not _shed(reader, span):
+                chunks: dict[Key, Chunk] = {}
+                self._renew(reader, rig, span, cursor, chunks)
+                self._write(chunks, cursor, cursor)
 
     def _add(self, reader: Reader) -> bool:
         """Add the next frames behind the cursor; False where there are few or none."""
-        cursor = reader.cursor(CURSOR)
-        frames = reader.frames_after(cursor, FRAMES_AT_ONCE)
-        if not frames:
-            return False
-        deltas: dict[Key, Chunk] = {}
-        for rig, params, result in self._points.evaluations(frames, reader):
-            _collect(deltas, rig, params, result)
-        rows = [(*key, _on_record(reader, key, delta)) for key, delta in deltas.items()]
-        self._write(rows, cursor, frames[-1].id)
+        with reader.frames.snapshot():
+            before = reader.cursor(CURSOR)
+            frames = reader.frames_after(before, FRAMES_AT_ONCE)
+            if not frames:
+                return False
+            cursor = frames[-1].id
+            chunks: dict[Key, Chunk] = {}
+            for span in _touched(frames):
+                for rig in self._rigs:
+                    new = frames if _shed(reader, span) else None
+                    self._renew(reader, rig, span, cursor, chunks, new=new)
+        self._write(chunks, before, cursor)
         return len(frames) == FRAMES_AT_ONCE
 
-    def _write(self, rows: list[tuple[str, int, int, bytes]], before: int, cursor: int) -> None:
+    def _write(self, chunks: dict[Key, Chunk], before: int, cursor: int) -> None:
+        rows = [(*key, pyramid.to_bytes(chunk)) for key, chunk in chunks.items()]
         now_us = self._utc_us()
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany(PUT, rows)
             connection.execute(
-                "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET frame_id = excluded.frame_id,"
-                " moved_us = excluded.moved_us WHERE frame_id = ?",
+                "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " frame_id = excluded.frame_id, moved_us = excluded.moved_us WHERE frame_id = ?",
                 (CURSOR, cursor, now_us, before),
             )
 
         self._committer.between(lambda journal: journal.work(write))
 
+    def _renew(
+        self,
+        reader: Reader,
+        rig: str,
+        span: Span,
+        cursor: int,
+        chunks: dict[Key, Chunk],
+        *,
+        new: list[StoredFrame] | None = None,
+    ) -> None:
+        """Compute the steps of a span into `chunks`; with `new` given, only add those frames to what is there."""
+        frames = reader.frames_between(*span) if new is None else new
+        fine = self._seconds(reader, rig, span, frames, cursor)
+        for start_us in _grid(FINEST_S, span):
+            old = _known(reader, chunks, (rig, FINEST_S, start_us))
+            kept = old if new is not None or old is None else pyramid.without(old, *span)
+            _put(chunks, (rig, FINEST_S, start_us), [kept, fine.get(start_us)])
+        for finer_s, level_s in pairwise(sorted(LEVELS)):
+            step_us = level_s * US
+            wide = (span[0] // step_us * step_us, -(-span[1] // step_us) * step_us)
+            for start_us in _grid(level_s, wide):
+                old = _known(reader, chunks, (rig, level_s, start_us))
+                kept = None if old is None else pyramid.without(old, *wide)
+                parts = _coarser(reader, chunks, (rig, level_s, start_us), finer_s, wide)
+                _put(chunks, (rig, level_s, start_us), [kept, *parts])
+
+    def _seconds(
+        self, reader: Reader, rig: str, span: Span, frames: Iterable[StoredFrame], cursor: int
+    ) -> dict[int, Chunk]:
+        """Return the finest chunks that the samples of a span make, by their start."""
+        found: dict[int, Chunk] = {}
+        for batch in _batches(frames, cursor):
+            for name, params, result in self._points.evaluations(batch, reader):
+                if name != rig or not len(result):
+                    continue
+                first_us = max(span[0], int(result.utc_us[0]))
+                for start_us in _grid(FINEST_S, (first_us, min(span[1], int(result.utc_us[-1]) + 1))):
+                    chunk = in_steps(params, result, FINEST_S * US, start_us, LEVELS[FINEST_S])
+                    chunk = pyramid.without(pyramid.without(chunk, 0, span[0]), span[1], chunk.end_us)
+                    found[start_us] = pyramid.merged(found[start_us], chunk) if start_us in found else chunk
+        return found
+
     def _correct(self, reader: Reader, stopping: threading.Event) -> None:
-        """Rebuild from where parameters came that are older than what the pyramid has."""
-        done = _done(reader)
+        """Rebuild from where parameters or calibrations came that are older than what the pyramid has."""
+        done, now = _done(reader), _changes(reader)
+        if done == now:
+            return
         for rig in self._rigs:
-            changes = reader.parameters(rig)
             newest_us = _newest_us(reader, rig)
-            for number, from_us, _ in changes:
-                if number > done and from_us <= newest_us and not stopping.is_set():
-                    later = [at_us for other, at_us, _ in changes if at_us > from_us and other < number]
-                    self.rebuild(reader, rig, from_us, min(later, default=self._utc_us()))
-        newest = max((number for rig in self._rigs for number, _, _ in reader.parameters(rig)), default=0)
-        if newest > done and not stopping.is_set():
+            for from_us, to_us in _changed_spans(reader, rig, done):
+                if from_us <= newest_us and not stopping.is_set():
+                    self.rebuild(reader, rig, from_us, min(to_us, newest_us))
+        if not stopping.is_set():
+            row = (DONE, f"{now[0]} {now[1]}")
             sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
             self._committer.between(
-                lambda journal: journal.work(lambda connection: connection.execute(sql, (DONE, str(newest))))
+                lambda journal: journal.work(lambda connection: connection.execute(sql, row))
             )
 
-    def _rebuild_hour(self, reader: Reader, rig: str, start_us: int, cursor: int) -> None:
-        end_us = start_us + REBUILD_US
-        deltas: dict[Key, Chunk] = {}
-        for batch in _batches(reader.frames_between(start_us, end_us), cursor):
-            for name, params, result in self._points.evaluations(batch, reader):
-                if name == rig:
-                    _collect(deltas, rig, params, result, (start_us, end_us))
-        keys = set(deltas)
-        for level_s in LEVELS:
-            length_us = level_s * LEVELS[level_s] * US
-            first_us = pyramid.chunk_start_us(level_s, start_us)
-            keys |= {(rig, level_s, at_us) for at_us in range(first_us, end_us, length_us)}
-        rows = []
-        for key in sorted(keys):
-            old = _stored(reader, key)
-            delta = deltas.get(key)
-            if old is not None or delta is not None:
-                rest = None if old is None else pyramid.without(old, start_us, end_us)
-                parts = [part for part in (rest, delta) if part is not None]
-                rows.append((*key, pyramid.to_bytes(reduce(pyramid.merged, parts))))
-        self._write(rows, cursor, cursor)
+
+def _touched(frames: Sequence[StoredFrame]) -> list[Span]:
+    """Return the whole seconds that frames touch, with a margin, as spans apart from each other."""
+    found: list[Span] = []
+    ends = sorted((min(each.row.utc_us, each.row.utc_last_us), each.row.utc_last_us) for each in frames)
+    for first_us, last_us in ends:
+        low, high = (first_us - MARGIN_US) // US * US, -(-(last_us + 1 + MARGIN_US) // US) * US
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
 
 
-def _collect(
-    deltas: dict[Key, Chunk],
-    rig: str,
-    params: RigParameters,
-    result: Evaluation,
-    span_us: tuple[int, int] | None = None,
-) -> None:
-    """Add results to the chunks of every level, the finest from samples and each other from the one below."""
-    if not len(result):
-        return
-    finest = min(LEVELS)
-    first_us, last_us = (int(result.utc_us[0]), int(result.utc_us[-1]) + 1) if span_us is None else span_us
-    length_us = LEVELS[finest] * finest * US
-    low_us, high_us = max(first_us, int(result.utc_us[0])), min(last_us, int(result.utc_us[-1]) + 1)
-    for start_us in range(pyramid.chunk_start_us(finest, low_us), high_us, length_us):
-        fine = in_steps(params, result, finest * US, start_us, LEVELS[finest])
-        if span_us is not None:
-            fine = pyramid.without(pyramid.without(fine, 0, span_us[0]), span_us[1], 2**62)
-        for level_s, buckets in LEVELS.items():
-            for at_us in _starts(level_s, fine):
-                part = fine if level_s == finest else pyramid.coarser(fine, level_s, at_us, buckets)
-                key = (rig, level_s, at_us)
-                deltas[key] = pyramid.merged(deltas[key], part) if key in deltas else part
-
-
-def _starts(level_s: int, fine: Chunk) -> Iterable[int]:
-    """Return where the chunks of a level begin that a finer chunk lies in."""
+def _grid(level_s: int, span: Span) -> Iterator[int]:
+    """Yield the starts of the chunks of a level that a span lies in."""
     length_us = level_s * LEVELS[level_s] * US
-    return range(pyramid.chunk_start_us(level_s, fine.start_us), fine.end_us, length_us)
+    yield from range(pyramid.chunk_start_us(level_s, span[0]), span[1], length_us)
 
 
-def _on_record(reader: Reader, key: Key, delta: Chunk) -> bytes:
-    """Return the stored chunk together with what is new."""
-    old = _stored(reader, key)
-    return pyramid.to_bytes(delta if old is None else pyramid.merged(old, delta))
+def _put(chunks: dict[Key, Chunk], key: Key, parts: Sequence[Chunk | None]) -> None:
+    """Enter the parts of a chunk together, if there is any."""
+    known = [part for part in parts if part is not None]
+    if known:
+        chunks[key] = reduce(pyramid.merged, known)
 
 
-def _stored(reader: Reader, key: Key) -> Chunk | None:
+def _known(reader: Reader, chunks: dict[Key, Chunk], key: Key) -> Chunk | None:
+    """Return a chunk as it will be, or as it is stored; one that is damaged is made anew."""
+    if key in chunks:
+        return chunks[key]
     row = reader.connection.execute(
         "SELECT data FROM pyramid WHERE rig = ? AND level_s = ? AND start_us = ?", key
     ).fetchone()
     try:
         return None if row is None else pyramid.from_bytes(row[0], key[1], key[2])
     except ChunkError:
-        return None  # `ashibar journal check` says so, and a rebuild makes it again
+        return None
 
 
-def _done(reader: Reader) -> int:
+def _coarser(reader: Reader, chunks: dict[Key, Chunk], key: Key, finer_s: int, span: Span) -> Iterator[Chunk]:
+    """Yield the finer steps of a span in the steps of the chunk `key`."""
+    rig, level_s, start_us = key
+    inside = (max(span[0], start_us), min(span[1], start_us + level_s * LEVELS[level_s] * US))
+    for at_us in _grid(finer_s, inside):
+        finer = _known(reader, chunks, (rig, finer_s, at_us))
+        if finer is not None:
+            yield pyramid.coarser(pyramid.cut(finer, *inside), level_s, start_us, LEVELS[level_s])
+
+
+def _changes(reader: Reader) -> tuple[int, int]:
+    row = reader.connection.execute(
+        "SELECT (SELECT coalesce(max(id), 0) FROM parameters),"
+        " (SELECT coalesce(max(id), 0) FROM calibration_corrections)"
+    ).fetchone()
+    return int(row[0]), int(row[1])
+
+
+def _done(reader: Reader) -> tuple[int, int]:
     row = reader.connection.execute("SELECT value FROM meta WHERE key = ?", (DONE,)).fetchone()
-    return 0 if row is None else int(row[0])
+    first, second = (0, 0) if row is None else (int(each) for each in row[0].split())
+    return first, second
+
+
+def _changed_spans(reader: Reader, rig: str, done: tuple[int, int]) -> list[Span]:
+    """Return the spans of a rig that parameters and calibrations entered since then have a say in."""
+    far_us = 2**62
+    changes = reader.parameters(rig)
+    spans = [
+        (from_us, min((at_us for _, at_us, _ in changes if at_us > from_us), default=far_us))
+        for number, from_us, _ in changes
+        if number > done[0]
+    ]
+    rows = reader.connection.execute(
+        "SELECT k.received_us FROM calibration_corrections c JOIN calibrations k USING (node, calibration)"
+        " WHERE c.id > ?",
+        (done[1],),
+    )
+    # What was under way when the node said its calibration is older than that: a day's backlog at most.
+    return spans + [(received_us - 86_400 * US, far_us) for (received_us,) in rows]
 
 
 def _newest_us(reader: Reader, rig: str) -> int:
     """Return the end of the newest second of a rig that has a sample, 0 for none."""
-    finest = min(LEVELS)
     row = reader.connection.execute(
-        "SELECT max(start_us) FROM pyramid WHERE rig = ? AND level_s = ?", (rig, finest)
+        "SELECT max(start_us) FROM pyramid WHERE rig = ? AND level_s = ?", (rig, FINEST_S)
     ).fetchone()
-    chunk = None if row[0] is None else _stored(reader, (rig, finest, row[0]))
-    if chunk is None:
-        return 0
-    last = int(np.flatnonzero(chunk.states.sum(axis=0))[-1])
-    return chunk.start_us + (last + 1) * finest * US
+    chunk = None if row[0] is None else _known(reader, {}, (rig, FINEST_S, row[0]))
+    held = np.flatnonzero(chunk.states.sum(axis=0)) if chunk is not None else np.empty(0, np.int64)
+    return 0 if chunk is None or not len(held) else chunk.start_us + (int(held[-1]) + 1) * FINEST_S * US
 
 
-def _shed_spans(reader: Reader) -> list[tuple[int, int]]:
-    return reader.connection.execute("SELECT first_us, last_us FROM shed").fetchall()
+def _shed(reader: Reader, span: Span) -> bool:
+    """Tell whether retention took frames of a span."""
+    return bool(
+        reader.connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM shed WHERE first_us < ? AND last_us >= ?)", (span[1], span[0])
+        ).fetchone()[0]
+    )
 
 
 def _hours(reader: Reader, from_us: int, to_us: int) -> list[int]:
     """Return the starts of the hours of a span that the pyramid has something of."""
     rows = reader.connection.execute(
-        "SELECT DISTINCT start_us FROM pyramid WHERE level_s = 1 AND start_us BETWEEN ? AND ?",
-        (from_us // REBUILD_US * REBUILD_US, to_us - 1),
+        "SELECT DISTINCT start_us FROM pyramid WHERE level_s = ? AND start_us BETWEEN ? AND ?",
+        (FINEST_S, from_us // REBUILD_US * REBUILD_US, to_us),
     )
     return sorted({start_us // REBUILD_US * REBUILD_US for (start_us,) in rows})
 
 
-def _batches(frames: Iterable[StoredFrame], cursor: int) -> Iterable[list[StoredFrame]]:
+def _batches(frames: Iterable[StoredFrame], cursor: int) -> Iterator[list[StoredFrame]]:
     batch: list[StoredFrame] = []
     for frame in frames:
         if frame.id <= cursor:

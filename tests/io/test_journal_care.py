@@ -308,3 +308,28 @@ def test_a_newer_file_is_refused_and_not_moved(path):
     assert path.exists()
     with pytest.raises(SchemaError):  # and no lock is left behind
         Journal(path)
+
+
+def test_damage_met_while_writing_is_known_and_the_next_start_moves_the_file_aside(path, tmp_path):
+    frames = filled(path, tmp_path, packed=False)
+    journal = Journal(path)
+    committer = Committer(journal)
+    committer.start()
+    journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    root = journal._connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'frames'").fetchone()[
+        0
+    ]
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    journal._connection.execute("PRAGMA cache_size = 0")
+    journal._connection.execute("PRAGMA shrink_memory")
+    committer.submit(Batch(frames=rows(10, first=len(frames))))
+    wait_until(lambda: committer.corrupt, "the damage to be met")
+    assert "moves the file aside" in committer.problem
+    committer.stop()
+    again = Journal(path)
+    assert again.moved_aside is not None
+    assert again.commit(Batch(frames=rows(10, first=len(frames)))) == 10
+    again.close()
+    Journal(path).close()

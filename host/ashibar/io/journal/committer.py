@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ashibar.io.journal.batch import Batch
-from ashibar.io.journal.writer import Journal, JournalError, JournalFullError
+from ashibar.io.journal.writer import Journal, JournalCorruptError, JournalError, JournalFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ class Committer:
         self._listeners: list[Callable[[], None]] = []
         self._problem: str | None = None
         self._full = False
+        self._corrupt = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     @property
@@ -55,6 +56,11 @@ class Committer:
     def full(self) -> bool:
         """Whether the newest attempt to store failed for want of room."""
         return self._full
+
+    @property
+    def corrupt(self) -> bool:
+        """Whether the file was found damaged: only a new start helps, which moves it aside."""
+        return self._corrupt
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every commit, in the journal's thread; sinks wake by it."""
@@ -163,6 +169,7 @@ class Committer:
             log.error("%s", text, exc_info=None if isinstance(error, JournalError) else error)
         self._problem = text
         self._full = isinstance(error, JournalFullError)
+        self._corrupt |= isinstance(error, JournalCorruptError)
 
     @staticmethod
     def _call(call: Callable[[], None]) -> None:

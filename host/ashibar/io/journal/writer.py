@@ -119,12 +119,15 @@ class Journal:
         except JournalCorruptError:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(utc_us() / 1e6))
             moved = move_aside(self.path, stamp)
+            _suspect(self.path).unlink(missing_ok=True)
             return self._checked(), moved
 
     def _checked(self) -> sqlite3.Connection:
         """Return a connection to a sound, migrated file, or raise JournalCorruptError."""
         connection: sqlite3.Connection | None = None
         try:
+            if _suspect(self.path).exists():
+                raise JournalCorruptError(f"{self.path} was found damaged while it was written")  # noqa: TRY301
             connection = connect(self.path)
             verdict = check.quick(connection)
             if verdict is not None:
@@ -186,9 +189,9 @@ class Journal:
                 f"{text}; free some space on that disk, nothing is lost while nodes hold their frames"
             )
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return JournalCorruptError(
-                f"{text}; restart the service: it moves the file aside and begins a new one"
-            )
+            with suppress(OSError):  # the look at the next start is bounded in time and might miss it
+                _suspect(self.path).touch()
+            return JournalCorruptError(f"{text}; the service begins anew and moves the file aside")
         return JournalError(f"{text}; check the disk")
 
     def _write(self, connection: sqlite3.Connection, batch: Batch) -> int:
@@ -290,6 +293,11 @@ class Journal:
         if self._lock is not None:
             check.unlock(self._lock)
             self._lock = None
+
+
+def _suspect(path: Path) -> Path:
+    """Return the mark beside a file that showed damage in service."""
+    return path.with_name(f"{path.name}.suspect")
 
 
 def free_bytes(path: Path) -> int:
