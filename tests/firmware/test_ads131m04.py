@@ -117,6 +117,24 @@ tell(sum(sink.wrong), min(sink.counts), adc.resets)
     assert counts > 250
 
 
+@pytest.mark.parametrize("fault", ["reset", "miso_flip"])
+def test_a_driver_that_trusts_every_frame_does_get_wrong_counts(bench, fault):
+    """What the tests of restarts and of flipped bits rest on."""
+    wrong = bench(f"""
+here, adc, sink, sampler = make(faults=[{{"at_s": 1, "for_s": 1, "fault": {fault!r}}}])
+play(here, adc, sampler, 0.5)
+exchange = adc._bus.exchange
+def trusting(*args):
+    exchange(*args)
+    return True
+adc._bus.exchange = trusting
+adc._lose = lambda retry_us: None
+play(here, adc, sampler, 1.5)
+print(sum(sink.wrong))
+""")
+    assert wrong > 20
+
+
 @pytest.mark.parametrize(("fault", "amount"), [("miso_flip", 1), ("miso_flip", 8), ("mosi_flip", None)])
 def test_flipped_bits_are_a_desync_or_silence_never_a_count(bench, fault, amount):
     seen = play_fault(bench, fault, amount)
