@@ -104,7 +104,7 @@ class SeriesBuilder:
         *,
         new: list[StoredFrame] | None = None,
     ) -> None:
-        """Compute the steps of a span into `chunks`; with `new` given, only add those frames to what is there."""
+        """Compute the steps of a span into `chunks`; with `new` given, only add those frames."""
         frames = reader.frames_between(*span) if new is None else new
         fine = self._seconds(reader, rig, span, frames, cursor)
         for start_us in _grid(FINEST_S, span):
