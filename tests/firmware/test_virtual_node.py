@@ -81,7 +81,7 @@ def make_node(mosquitto, tmp_path):
 def test_what_is_published_is_the_trace(make_node, frames, choice):
     node = make_node(runtime=find_runtime(choice), seed=4)
     boot = node.wait_boot()
-    frames.wait(lambda got: len(got) >= 12)
+    frames.wait(lambda got: len(got) >= 20)
     report = node.stop()
     assert boot.runtime.startswith(choice)
     assert boot.boot == frames.frames[0].boot == report.boot
