@@ -103,7 +103,11 @@ class Config:
             ("port", _in(1, 65535), "1 to 65535 expected"),
             ("user", lambda value: value is None or isinstance(value, str), "text or null expected"),
             ("password", lambda value: value is None or isinstance(value, str), "text or null expected"),
-            ("ca_file", lambda value: value is None or _is_text(value, 64), "a file's path or null expected"),
+            (
+                "ca_file",
+                lambda value: value is None or _is_text(value, 200),
+                "a file's path or null expected",
+            ),
             ("protocol", lambda value: value in ("auto", "5", "3.1.1"), 'auto, "5" or "3.1.1" expected'),
         )
         for field, valid, expected in checks:
@@ -112,6 +116,8 @@ class Config:
                 broker[field] = value
             else:
                 self._refuse("broker." + field, expected, "something else" if field == "password" else value)
+                if field == "ca_file":
+                    broker[field] = "?"  # no connection rather than one in the clear
         return broker
 
     def _cells(self, given, channels):

@@ -22,6 +22,11 @@ def jittered_ms(wait_ms, byte):
     return wait_ms * 3 // 4 + wait_ms * byte // 510
 
 
+def _tls_error(error):
+    """What the TLS library makes of a certificate it cannot read or does not trust."""
+    return OSError("TLS: %s: check broker.ca_file and the broker's certificate" % str(error).strip())
+
+
 class Link:
     """`broker` has host, port, ca_file and protocol ("auto", "5" or "3.1.1"); `births` is called at each
     connection, `taken_over` when the broker says that another client took this one's name."""
@@ -64,8 +69,8 @@ class Link:
         self._steps += 1
         try:
             stream = await net.connect(self._broker["host"], self._broker["port"], self._broker["ca_file"])
-        except ValueError as error:  # what the TLS library makes of a bad certificate file
-            raise OSError("TLS: %s: check broker.ca_file" % error) from None
+        except ValueError as error:
+            raise _tls_error(error) from None
         self._steps += 1
         try:
             await self._client.connect(stream, self._level, births)
@@ -76,6 +81,8 @@ class Link:
             raise
         except BaseException as error:
             self._client.abandon()
+            if isinstance(error, ValueError):
+                raise _tls_error(error) from None
             if (
                 isinstance(error, MqttError) and not self._proven
             ):  # some brokers answer an unknown level with silence

@@ -83,9 +83,10 @@ def tls_context(ca_file):
     context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
     with open(ca_file, "rb") as file:
         data = file.read()
-    if not _ON_MICROPYTHON and data[:2] == b"--":
-        data = data.decode()
-    context.load_verify_locations(cadata=data)
+    if _ON_MICROPYTHON:
+        context.load_verify_locations(data)
+    else:
+        context.load_verify_locations(cadata=data.decode() if data[:2] == b"--" else data)
     return context
 
 

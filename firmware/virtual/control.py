@@ -3,6 +3,7 @@
 {"do": "stop"}                                          a clean stop; so is the end of the input
 {"do": "fault", "fault": "wire_off", "cell": 1, "for_s": 2, "amount": null}     from now on
 {"do": "network", "up": false}                          the Wi-Fi is gone
+{"do": "force", "mn": [100, 0, 0, 0]}                   the force on each cell of a board without a trace
 """
 
 import array
@@ -61,13 +62,16 @@ def obey(line):
         return True
     if what == "network":
         here.network_up = bool(request["up"])
+    elif what == "force":
+        for cell, force in enumerate(request["mn"]):
+            here.trace.forces_mn[cell] = force
     elif what == "fault":
         now = here.clock.now()
         end = now + int(request.get("for_s", 1) * 1000000)
         cell = request.get("cell", 0)
         here.faults.add(board_faults.Fault(request["fault"], cell, now, end, request.get("amount")))
     else:
-        raise ValueError("do: expected stop, fault or network, came %r" % what)
+        raise ValueError("do: expected stop, fault, force or network, came %r" % what)
     return False
 
 

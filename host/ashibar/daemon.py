@@ -182,6 +182,9 @@ class Daemon:
                 reasons.append(f"node {name}: no live samples since the start")
             elif now_us - heard_us > FRESH_WITHIN_S * 1e6:
                 reasons.append(f"node {name}: no live samples for {(now_us - heard_us) / 1e6:.0f} s")
+            rivals = None if node is None else node.rivals.problem(name, now_us)
+            if rivals is not None:
+                reasons.append(rivals)
         if self.sink is not None and self.sink.problem is not None:
             reasons.append(self.sink.problem)
         return not reasons, reasons
@@ -259,6 +262,8 @@ def _mqtt_options(mqtt: MqttConfig) -> MqttOptions:
 
 
 def _node_info(node: Node) -> dict[str, Any]:
+    rivals = node.rivals.problem(node.name, time.monotonic_ns() // 1000)
+    said = [] if node.about is None else node.about.problems
     return {
         "name": node.name,
         "state": node.state,
@@ -266,6 +271,7 @@ def _node_info(node: Node) -> dict[str, Any]:
         "newest_index": node.newest,
         "last_live_unix_s": None if node.last_frame_utc_us is None else node.last_frame_utc_us / 1e6,
         "about": None if node.about is None else msgspec.to_builtins(node.about),
+        "problems": [*said, *([rivals] if rivals else [])],
         "health": None if node.health is None else msgspec.to_builtins(node.health),
     }
 

@@ -19,6 +19,7 @@ from ashibar.core.accounting import Accounting
 from ashibar.core.calibration import NodeCalibration
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
+from ashibar.rivals import Rivals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,6 +46,7 @@ class Node:
     health: wire.Health | None = None
     weight: wire.Weight | None = None
     newest: int | None = None
+    rivals: Rivals = field(default_factory=Rivals)
     last_frame_mono_us: int | None = None
     last_frame_utc_us: int | None = None
     calibrations: dict[int, NodeCalibration] = field(default_factory=dict)
@@ -277,12 +279,20 @@ class Ingest:
         new = boot.take(frames, intake.batch, node.calibrations, node.name)
         intake.samples.extend(new)
         intake.uptos[node.name, boot.number] = boot.upto
+        live = frames.flags & FLAG_BACKLOG == 0
+        if live.any():
+            self._watch_rivals(intake, node, boot.number, frames)
         if boot.number == node.boot:
-            live = frames.flags & FLAG_BACKLOG == 0
             if live.any():
                 node.last_frame_mono_us = int(frames.mono_us[live].max())
                 node.last_frame_utc_us = int(frames.arrival_us[live].max())
             node.newest = _newest(boot)
+
+    def _watch_rivals(self, intake: Intake, node: Node, number: int, frames: FrameArrays) -> None:
+        mono_us = int(frames.mono_us[-1])
+        if node.rivals.heard(number, mono_us):
+            words = _json({"problem": node.rivals.problem(node.name, mono_us)})
+            intake.batch.events.append(EventRow(int(frames.arrival_us[-1]), "two boards", node.name, words))
 
     # Restoring
 

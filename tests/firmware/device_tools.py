@@ -50,8 +50,14 @@ class Device:
         self.config = folder / "config.json"
         text = {
             "node": node,
-            "board": virtual_rig.board_config(cells, 1) | {"ticks_start": ticks_start},
+            "board": virtual_rig.board_config(cells, 1)
+            | {
+                "ticks_start": ticks_start,
+                "nvs_file": str(folder / "nvs.json"),
+                "rtc_file": str(folder / "rtc.json"),
+            },
             "device": str(self.flash),
+            "control": True,
         }
         self.config.write_text(json.dumps(text))
         self._command = [
@@ -81,6 +87,15 @@ class Device:
         """The process is gone at once, and comes back as after a reset."""
         self._process.kill()
 
+    def tell(self, **request):
+        """A line of firmware/virtual/control.py."""
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+
+    def wait_line(self, part, within_s=20):
+        with self._news:
+            assert self._news.wait_for(lambda: self.said(part), within_s), self.lines[-30:]
+
     def wait_boots(self, count, within_s=20):
         with self._news:
             assert self._news.wait_for(lambda: len(self.boots) >= count, within_s), self.lines[-30:]
@@ -91,7 +106,11 @@ class Device:
     def _live(self):
         while not self._ended:
             self._process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             for line in self._process.stdout:
                 with self._news:
@@ -101,3 +120,4 @@ class Device:
                     self._news.notify_all()
             self._process.stdout.close()
             self._process.wait()
+            self._process.stdin.close()

@@ -2,6 +2,7 @@
 `committed`."""
 
 import json
+import re
 import signal
 import struct
 import subprocess
@@ -43,6 +44,14 @@ class Node:
         with self._news:
             found = self._news.wait_for(lambda: [line for line in self.lines if part in line], within_s)
         assert found, f"a line with {part!r} expected within {within_s} s, these came: {self.lines}"
+        return found[0]
+
+    def wait_for_pattern(self, pattern, within_s):
+        """The first line that holds the regular expression."""
+        with self._news:
+            self._news.wait_for(lambda: any(re.search(pattern, line) for line in self.lines), within_s)
+            found = [line for line in self.lines if re.search(pattern, line)]
+        assert found, f"a line with {pattern!r} expected within {within_s} s, these came: {self.lines}"
         return found[0]
 
     def stop(self):

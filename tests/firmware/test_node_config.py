@@ -70,6 +70,12 @@ def test_a_mistake_is_named_and_its_default_stands_in(field, value, expected):
     assert expected in checked.problems[0]
 
 
+def test_a_mistaken_certificate_file_is_no_leave_to_speak_in_the_clear():
+    checked = config.Config({**copy.deepcopy(GOOD), "broker": {"host": "b", "ca_file": 5}})
+    assert "broker.ca_file" in checked.problems[0]
+    assert checked.broker["ca_file"] is not None
+
+
 def test_a_password_never_stands_in_a_problem():
     checked = config.Config(
         {**GOOD, "broker": {"host": "b", "password": 12345678}, "wifi": {"ssid": 1, "password": "hidden"}}

@@ -16,6 +16,7 @@ from ashibar.core.topics import Kind
 U32 = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(max_length=200)]
+Words = Annotated[str, Meta(max_length=2000)]  # sentences for a person
 CommandId = Annotated[str, Meta(min_length=1, max_length=36)]
 CalibrationId = Annotated[int, Meta(ge=1, le=0xFFFF)]
 ADC_COUNT: Final = Meta(ge=-0x800000, le=0x7FFFFF)
@@ -104,6 +105,10 @@ class About(Struct, frozen=True):
     calibration: Calibration | None = None
     zeros: Zeros = Zeros()
     update: Versions | None = None
+    hardware: Text | None = None
+    last_error: Words | None = None
+    failed_boots: Count = 0
+    problems: Annotated[list[Words], Meta(max_length=50)] = []
 
     def __post_init__(self) -> None:
         if self.calibration is not None and len(self.calibration.cells) != len(self.cells):
@@ -142,6 +147,8 @@ class Health(Struct, frozen=True):
     dropped: Count = 0
     dropped_samples: Count = 0
     decimated: Count = 0
+    let_go: Count = 0
+    overloads: Count = 0
     reconnects: Count = 0
     not_ready: Annotated[list[Count], PerCell] = []
     desync: Annotated[list[Count], PerCell] = []

@@ -86,6 +86,7 @@ class NodeInfo(_Model):
 
     name: str
     state: str = Field(description="online, offline, lost or unknown")
+    problems: list[str] = Field(default=[], description="What is wrong with it, in words")
 
 
 class Quantity(_Model):
