@@ -112,7 +112,7 @@ class Pipeline:
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         self._account()
-        self._committer.submit(self._service.stop(self._utc_us()))
+        self._service.stop(self._committer.submit, self._utc_us())
 
     def _handle(self, inbound: list[Inbound]) -> None:
         """Hand a batch of messages to the journal, which acknowledges them once stored, and to the page."""

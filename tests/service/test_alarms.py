@@ -92,3 +92,97 @@ def test_over_limit_is_raised_within_its_delay_and_150_ms(host, mosquitto, tmp_p
     found = latencies_s(page, "client-over-limit", times_s, start_s)[0:] - OVER_ON_DELAY_S
     print("over limit, force to page, ms over its on-delay:", (found * 1000).round())
     assert found.max() <= BUDGET_S
+
+
+def state(host, key):
+    return host.api.alarm(key)["state"]
+
+
+def test_a_dead_cell_puts_its_alarms_into_error_and_raises_its_own(host, bars):
+    wait_until(lambda: state(host, "fall") == "normal", "the alarms to be evaluated")
+    bars.dead = 1
+    wait_until(lambda: state(host, "cell-fault:left-foot") == "unacknowledged", "the cell's alarm")
+    wait_until(lambda: state(host, "fall") == "error", "the alarm that cannot be evaluated")
+    assert state(host, "hanger-overload:left-head") == "normal"
+    bars.dead = None
+    wait_until(lambda: state(host, "fall") == "normal", "the alarm to be evaluated again")
+
+
+def test_silence_in_a_session_is_an_alarm_of_the_host(host, bars):
+    host.api.post("sessions", by="Mei", therapist="Mei", client_code="A-17")
+    bars.silent = True
+    wait_until(lambda: state(host, "no-data") == "unacknowledged", "the alarm", within_s=3)
+    wait_until(lambda: host.feed.snapshot("room-1")["alarm_level"] == "high", "the level")
+    bars.silent = False
+    wait_until(lambda: state(host, "no-data") == "returned-unacknowledged", "its end")
+
+
+def test_an_overloaded_hanger_stays_latched_until_a_named_person_inspected_it(host, bars):
+    key = "hanger-overload:right-head"
+    bars.load_kg = [0, 0, 70, 0]
+    wait_until(lambda: state(host, key) == "unacknowledged", "the overload")
+    due = int((time.time() + 86_400 * 365) * 1e6)
+    found = {"due_us": due, "passed": True, "finding": "anchor and cell sound"}
+    status, words = host.api.refused("inspections", by="R. Smith", subject="right-head", **found)
+    assert (status, key in words["came"]) == (409, True)
+    bars.load_kg = [0, 0, 0, 0]
+    host.api.post(f"alarms/{key}/acknowledge", by="Mei")
+    time.sleep(1.0)
+    assert host.api.alarm(key)["latched"]
+    assert host.api.refused("inspections", by="", subject="right-head", **found)[0] == 409
+    host.api.post("inspections", by="R. Smith", subject="right-head", **found | {"passed": False})
+    assert host.api.alarm(key)["latched"]
+    host.api.post("inspections", by="R. Smith", subject="right-head", **found)
+    assert (state(host, key), host.api.alarm(key)["latched"]) == ("normal", False)
+    assert {entry["who"] for entry in host.api.log("inspection")} == {"R. Smith"}
+
+
+def test_a_shelf_is_limited_and_says_who_and_when(host, bars):
+    key = "inspection-due"
+    wait_until(lambda: state(host, key) == "unacknowledged", "an alarm that may be shelved")
+    status, words = host.api.refused(f"alarms/{key}/shelve", by="Mei", note="ordered", for_s=90_000)
+    assert (status, "86400 s" in words["expected"]) == (409, True)
+    shelved = host.api.post(f"alarms/{key}/shelve", by="Mei", note="ordered", for_s=1.5)
+    assert (shelved["state"], shelved["by"], shelved["note"]) == ("shelved", "Mei", "ordered")
+    wait_until(lambda: state(host, key) == "unacknowledged", "the end of the shelf", within_s=4)
+    assert host.api.refused("alarms/fall/shelve", by="Mei", note="x", for_s=5)[0] == 409
+    assert host.api.refused("alarms/falls/acknowledge", by="Mei")[0] == 404
+
+
+def test_a_fall_keeps_its_signal_from_10_s_before_to_15_s_after_at_the_full_rate(host, bars, tmp_path):
+    began_us = time.time_ns() // 1000
+    time.sleep(10.5)
+    bars.load_kg = [10.0, 10.0, 10.0, 10.0]
+    wait_until(lambda: state(host, "fall") == "unacknowledged", "the fall")
+    bars.load_kg = [0, 0, 0, 0]
+    kept = wait_until(lambda: host.api.get("incidents"), "the incident")[0]
+    raised_us = kept["triggers"][0]["at_us"]
+    assert raised_us - kept["from_us"] == incident.BEFORE_US
+    assert kept["to_us"] - raised_us >= incident.AFTER_US
+    spans = host.safety.connection.execute("SELECT min(from_us), max(to_us) FROM kept_spans").fetchone()
+    assert spans[0] == kept["from_us"]
+    assert spans[1] > kept["to_us"]
+    done = wait_until(
+        lambda: (i := host.api.get("incidents")[0])["complete"] and i, "its last sample", within_s=20
+    )
+    assert done["to_us"] >= raised_us + incident.AFTER_US
+    assert done["context"]["calibrations"] == {"bars-1": 1}
+    assert host.api.log("incident")[0]["data"]["id"] == done["id"]
+    first_us = max(began_us, done["from_us"])
+    frames = list(host.safety.frames_between(first_us, done["to_us"]))
+    stored = sum(frame.row.samples for frame in frames)
+    assert stored == pytest.approx((done["to_us"] - first_us) / 12_500, rel=0.01)
+
+
+def test_every_action_of_these_is_in_a_chain_that_holds_and_cannot_be_changed(host, bars):
+    test_a_shelf_is_limited_and_says_who_and_when(host, bars)
+    verdict = chain.verify(host.safety.log_lines())
+    assert (verdict.broken, verdict.sound) == (None, len(host.safety.log_lines()))
+    writer = host.journal._connection
+    for sql in ("UPDATE safety_log SET line = line", "DELETE FROM safety_log"):
+        with pytest.raises(Exception, match="append-only"):
+            writer.execute(sql)
+    with pytest.raises(Exception, match="append-only"):
+        writer.execute(
+            "INSERT OR REPLACE INTO safety_log (seq, line) SELECT seq, line FROM safety_log LIMIT 1"
+        )

@@ -67,7 +67,9 @@ def test_a_weight_far_from_the_last_asks_to_be_confirmed_and_is_remembered(host,
     assert (status, words["confirm"]) == (409, True)
     host.api.post("weigh", by="Mei", therapist="Mei", value_n=70 * KG, source="typed", confirmed=True)
     assert started(host)["terms"]["body_weight"]["value_n"] == pytest.approx(70 * KG)
-    assert [weight["value_n"] / KG for weight in host.api.get("weights?therapist=Mei")] == pytest.approx([70, 62])
+    assert [weight["value_n"] / KG for weight in host.api.get("weights?therapist=Mei")] == pytest.approx(
+        [70, 62]
+    )
 
 
 def test_a_second_session_is_refused_while_one_runs(host):
@@ -92,7 +94,12 @@ def test_a_session_begins_and_ends_over_mqtt_and_a_command_delivered_twice_count
     bars.client.publish(f"{root}/set", json.dumps({"id": "3", "do": "end", "by": "Mei", "bye": 1}), 1)
     bars.client.publish(f"{root}/set", b"\xff", 1)
     wait_until(lambda: len(answers) == 4, "four answers")
-    assert [answer["ok"] for answer in sorted(answers, key=lambda a: str(a["id"]))] == [True, True, False, False]
+    assert [answer["ok"] for answer in sorted(answers, key=lambda a: str(a["id"]))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert len(host.api.log("session-started")) == 1
 
 

@@ -215,7 +215,7 @@ def _inspect(service: Service, asked: requests.InspectionGiven) -> Any:
     present = [key for key in keys if rig.alarms.is_present(key)]
     if present:
         raise ConflictError(
-            f"unloaded hangers were expected, still overloaded came: {', '.join(present)}; take the load off"
+            f"unloaded hangers were expected, {', '.join(present)} still present came: take the load off"
         )
     said = rig.inspections.inspect(made, asked.source, now_us)
     for key in keys:

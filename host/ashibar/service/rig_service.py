@@ -79,7 +79,8 @@ class RigService:
         self._recorded: tuple[str, str] | None = None
         self._kept_us = now_us
         terms = self.terms()
-        limits = limits_of(rig, terms, self.inspections.rating_n(now_us))
+        running = self.session.running is not None
+        limits = limits_of(rig, terms, self.inspections.rating_n(now_us), live=running)
         self.alarms = RigAlarms(live.params.names, limits, kept.get("alarms"))
         self.apply(now_us)
         live.settle(now_us + RECENT_US)  # nothing was measured yet that could wait for it
@@ -162,8 +163,8 @@ class RigService:
     def apply(self, from_us: int) -> None:
         """Put what is wanted in force for samples stamped `from_us` or later, and on record."""
         params, terms = self._wanted(), self.terms()
-        limits = limits_of(self._rig, terms, self.inspections.rating_n(from_us))
         live = self.session.running is not None
+        limits = limits_of(self._rig, terms, self.inspections.rating_n(from_us), live=live)
         number, text = stored(Settings(params.names, limits, self.session.rules, live))
         record = to_json(params)
         if self._recorded == (record, number):

@@ -5,6 +5,7 @@ One thread, the pipeline's. It commits nothing itself; answers are given once wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from ashibar.service.rig_service import RigService
 from ashibar.service.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from ashibar.core import requests
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ashibar.live import LiveRig
     from ashibar.service.desk import Desk
     from ashibar.service.surroundings import Surroundings
+
+Submit = Callable[["Batch", "Callable[[], None] | None"], None]
 
 TICK_US: Final = 200_000  # how late what only time decides may be seen
 
@@ -92,7 +95,7 @@ class Service:
         for rig in self.rigs.values():
             rig.nodes_changed(now_us)
 
-    def work(self, submit: Callable[[Batch, Callable[[], None] | None], None], now_us: int) -> None:
+    def work(self, submit: Submit, now_us: int) -> None:
         """Do what was asked for, and hand all that is to be recorded to `submit`."""
         self.now_us = now_us
         answers: list[tuple[Future[Any], Any]] = []
@@ -105,15 +108,15 @@ class Service:
         if batch or answers or ended:
             submit(batch, partial(self._tell, answers, self.record.head, ended))
 
-    def stop(self, now_us: int) -> Batch:
-        """Return the last words."""
+    def stop(self, submit: Submit, now_us: int) -> None:
+        """Hand in the last words."""
         self.now_us = now_us
         self.desk.close()
         for rig in self.rigs.values():
             rig.now_us = now_us
             rig.keep()
         self.record.entry("daemon-stopped", "host", {"version": __version__}, utc_us=now_us)
-        return self.record.take()
+        submit(self.record.take(), partial(self._tell, [], self.record.head, []))
 
     def _ended_sessions(self) -> list[str]:
         """Return the sessions that have ended since the last call, and those a restart found unsummed."""

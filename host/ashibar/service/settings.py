@@ -46,12 +46,12 @@ def terms_of(config: Config, weight: BodyWeight | None) -> Terms:
     )
 
 
-def limits_of(rig: RigConfig, terms: Terms, rating_n: float | None) -> Limits:
-    """Return the figures the alarms compare with."""
+def limits_of(rig: RigConfig, terms: Terms, rating_n: float | None, *, live: bool) -> Limits:
+    """Return the figures the alarms compare with. Without a session there is no client to limit for."""
     return Limits(
         working_load_n=tuple(cell.working_load_n for cell in rig.cells),
         noise_record_n=tuple(cell.noise_n for cell in rig.cells),
-        client_limit_n=terms.client_limit_n,
+        client_limit_n=terms.client_limit_n if live else None,
         body_weight_n=None if terms.body_weight is None else terms.body_weight.value_n,
         rig_rating_n=rating_n,
     )

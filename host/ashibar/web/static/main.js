@@ -1,5 +1,6 @@
 // Puts the live page together: feed in, watchdog asked ten times a second, figure or words out.
 
+import { Controls } from "./controls.js";
 import { Feed } from "./feed.js";
 import { Figure, overLimit, plain, put, showable, slotsFor, wordsFor } from "./figure.js";
 import { Gauge } from "./gauge.js";
@@ -18,6 +19,7 @@ const figure = new Figure(at("figure"), at("words"));
 const gauge = new Gauge(at("gauge"));
 const hands = new Hands(at("hands"));
 const trend = new Trend(at("trend"));
+const controls = new Controls();
 let held = null; // the newest envelope of this connection
 let ticked = { monotonicMs: performance.now(), wallMs: Date.now() };
 let ageShownMs = -Infinity;
@@ -33,6 +35,7 @@ const feed = new Feed({
     if (envelope.kind !== "heartbeat") {
       held = envelope;
       trend.add(envelope);
+      controls.hear(envelope, nowMs);
     }
     render(nowMs);
   },
@@ -44,6 +47,7 @@ function render(nowMs) {
   if (shown) show(held.figure, held.limits, nowMs);
   else blank(wordsFor(held?.figure, verdict), verdict);
   body.dataset.state = shown ? "shown" : "blank";
+  controls.render(verdict === "live" || verdict === "source" ? held : null, nowMs);
   if (held) {
     put(at("rig"), held.rig);
     document.title = `${held.rig} · ashibar`;
