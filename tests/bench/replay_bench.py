@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,11 +22,12 @@ from ashibar.core import chain, session
 from ashibar.core.bodyweight import BodyWeight
 from ashibar.core.session import End, Loaded, SessionRules, SessionState, Start, Terms
 from ashibar.io.journal import Batch, Journal, SafetyReader, safety
+from ashibar.io.journal.packed import make_block
 from ashibar.replay.run import derive_span, summary_of
 from ashibar.replay.verify import SETTLE_US, verify_chain, verify_span
 from ashibar.rigs import to_json
 from ashibar.service.settings import Settings, limits_of, stored
-from records import DAY_US, HANGERS, KG, SPACING_US, T0, first_batch, frame_rows, load, params
+from records import BOOT, DAY_US, HANGERS, KG, NODE, SPACING_US, T0, first_batch, frame_rows, load, params
 from rich.console import Console
 from rich.table import Table
 from studio import RIG, config
@@ -48,7 +50,7 @@ class Year:
         self.day_us = T0 + (SESSIONS // A_DAY - 1) * DAY_US
         self.hours = hours
         self.state = SessionState(rig=RIG)
-        self.limits = limits_of(config().rigs[0], TERMS, None)
+        self.limits = limits_of(config().rigs[0], TERMS, None, live=True)
 
     def entry(self, kind, who, data, utc_us):
         made, self.head = chain.append(self.head, utc_us=utc_us, kind=kind, who=who, data=data)
@@ -113,6 +115,13 @@ class Year:
             self.batch.frames = rows[first : first + 20_000]
             self.commit()
 
+    def pack(self):
+        """Put blocks in the place of cold frames, as the daemon's upkeep does."""
+        reader = SafetyReader(self.path)
+        while block := make_block(reader.connection, NODE, BOOT, self.day_us + 10 * DAY_US):
+            self.journal.pack(block)
+        reader.close()
+
     def commit(self):
         self.journal.commit(self.batch)
         self.batch = Batch()
@@ -154,10 +163,31 @@ def announce(year, reader, to_us):
     year.commit()
 
 
+class Took(NamedTuple):
+    """Seconds of this process on its core, and on the wall."""
+
+    cpu_s: float
+    wall_s: float
+
+    def __add__(self, other):
+        return Took(self.cpu_s + other.cpu_s, self.wall_s + other.wall_s)
+
+
+class Row(NamedTuple):
+    """A line of the table; `met` None: nothing is demanded."""
+
+    what: str
+    of: str
+    took: Took
+    demand: str = ""
+    met: bool | None = None
+
+
 def timed(do):
-    began_s = time.perf_counter()
+    """Call, and return how long it took and what it gave."""
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
     result = do()
-    return time.perf_counter() - began_s, result
+    return Took(time.process_time() - cpu_s, time.perf_counter() - wall_s), result
 
 
 def main():
@@ -172,40 +202,44 @@ def main():
 
 def measure(folder, hours):
     """Make the year, measure, print; 0 if every demand is met."""
-    made_s, year = timed(lambda: made(folder / "journal.sqlite", hours))
+    made_took, year = timed(lambda: made(folder / "journal.sqlite", hours))
     reader = SafetyReader(year.path)
     to_us = year.day_us + hours * HOUR_US
     summarize(year, reader)
     announce(year, reader, to_us)
-    list_s, listed = timed(lambda: [_read(row) for row in reader.sessions(RIG)])
-    replay_s, derived = timed(lambda: derive_span(reader, RIG, year.day_us, to_us))
-    chain_s, verdict = timed(lambda: verify_chain(reader))
+    hot, _ = timed(lambda: derive_span(reader, RIG, year.day_us, to_us))
+    year.pack()
+    listing, listed = timed(lambda: [_read(row) for row in reader.sessions(RIG)])
+    packed, derived = timed(lambda: derive_span(reader, RIG, year.day_us, to_us))
+    chained, verdict = timed(lambda: verify_chain(reader))
     span = (year.day_us, to_us)
-    verify_s, report = timed(lambda: verify_span(reader, RIG, *span, now_us=to_us + HOUR_US))
+    verified, report = timed(lambda: verify_span(reader, RIG, *span, now_us=to_us + HOUR_US))
     assert verdict.broken is None, verdict
     assert not report.differences, report.differences[:5]
     assert derived.samples == hours * 3600 * 80
-    ratio = hours * 3600 / replay_s
+    of = f"{derived.samples} samples x 4 cells"
     rows = [
-        ("list a year", f"{len(listed)} sessions", list_s, "under 1 s", list_s < 1),
-        (
-            "replay a day",
-            f"{derived.samples} samples x 4 cells",
-            replay_s,
-            f"{ratio:.0f} x real time, over 200",
-            ratio > 200,
-        ),
-        ("verify a day", f"{report.sessions} sessions, {report.alarms} alarm entries", verify_s, "", True),
-        ("verify the log", f"{verdict.sound} entries", chain_s, "", True),
-        ("verify, both", "", verify_s + chain_s, "under 5 s", verify_s + chain_s < 5),
+        Row("list a year", f"{len(listed)} sessions", listing, "under 1 s", listing.cpu_s < 1),
+        Row("replay a day, as it came", of, hot, *quicker(hours, hot)),
+        Row("replay a day, packed", of, packed, *quicker(hours, packed)),
+        Row("verify a day, packed", f"{report.sessions} sessions, {report.alarms} alarm entries", verified),
+        Row("verify the log of a year", f"{verdict.sound} entries", chained),
+        Row("verify, both", "", verified + chained, "under 5 s", (verified + chained).cpu_s < 5),
     ]
-    table = Table(
-        "what", "of", "seconds", "demand", "met", title=f"{hours} h a day, one core; made in {made_s:.0f} s"
+    table = Table("what", "of", "CPU s", "wall s", "demand", "met", title=f"{hours} h a day, one core")
+    for row in rows:
+        met = "" if row.met is None else "yes" if row.met else "NO"
+        table.add_row(row.what, row.of, f"{row.took.cpu_s:.2f}", f"{row.took.wall_s:.2f}", row.demand, met)
+    Console(width=120).print(table)
+    print(
+        f"made in {made_took.wall_s:.0f} s; CPU seconds count, as others may use the machine at the same time"
     )
-    for what, of, seconds, demand, met in rows:
-        table.add_row(what, of, f"{seconds:.2f}", demand, "yes" if met else "NO")
-    Console(width=110).print(table)
-    return 0 if all(met for *_, met in rows) else 1
+    return 1 if any(row.met is False for row in rows) else 0
+
+
+def quicker(hours, took):
+    ratio = hours * 3600 / took.cpu_s
+    return f"{ratio:.0f} x real time, over 200", ratio > 200
 
 
 def made(path, hours):

@@ -162,7 +162,7 @@ def verify(lines: Iterable[bytes], heads: Sequence[Head] = ()) -> Verdict:
             entry = from_line(line)
         except RefusedError as error:
             return Verdict(seq, head, Broken(seq, str(error)))
-        why = _flaw(entry, seq, hashes, kept.get(seq))
+        why = _flaw(entry, line, hashes, kept.get(seq))
         if why:
             return Verdict(seq, head, Broken(seq, why))
         hashes.append(entry.hash)
@@ -185,14 +185,21 @@ def verify_bytes(log: bytes, heads: Sequence[Head] = ()) -> Verdict:
     return verdict
 
 
-def _flaw(entry: ChainEntry, seq: int, hashes: Sequence[str], kept: Head | None) -> str:
+def _line_hash(entry: ChainEntry, line: bytes) -> str:
+    """Give what `entry_hash` gives, of the entry's canonical line: its last `hash` is that of the entry."""
+    before, _, after = line.rpartition(f',"hash":"{entry.hash}"'.encode())
+    return hashlib.sha256(before + after).hexdigest()
+
+
+def _flaw(entry: ChainEntry, line: bytes, hashes: Sequence[str], kept: Head | None) -> str:
+    seq = len(hashes)
     before = hashes[-1] if hashes else NO_HASH
     flaw = ""
     if entry.seq != seq:
         flaw = f"entry {seq} was expected here, entry {entry.seq} stands here"
     elif entry.prev != before:
         flaw = f"it follows {entry.prev[:12]}, the entry before it is {before[:12]}: one of them was changed"
-    elif entry_hash(entry) != entry.hash:
+    elif _line_hash(entry, line) != entry.hash:
         flaw = "its hash is not that of its contents: it was changed after it was written"
     elif (entry.kind == GENESIS) != (seq == 0):
         flaw = f"kind {GENESIS!r} was expected in the first entry and nowhere else"

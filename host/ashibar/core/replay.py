@@ -136,8 +136,10 @@ def derive(
     waiting = sorted(changes, key=lambda change: change.after_us)
     for result in results:
         course.spikes += sum(from_us <= spike.utc_us <= until_us for spike in result.spikes)
-        course.prepare(_rows(result, result.utc_us < from_us))
-        rest = _rows(result, (result.utc_us >= from_us) & (result.utc_us <= until_us))
+        before, inside = result.utc_us < from_us, (result.utc_us >= from_us) & (result.utc_us <= until_us)
+        if before.any():
+            course.prepare(_rows(result, before))
+        rest = result if inside.all() else _rows(result, inside)
         while len(rest) and waiting:
             cut = _position(rest.utc_us, waiting[0].after_us)
             if cut == len(rest):

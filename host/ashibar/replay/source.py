@@ -5,7 +5,7 @@ It reads and decodes; what a count weighs and what follows from it is the core's
 
 from __future__ import annotations
 
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from ashibar.core.calibration import NodeCalibration
     from ashibar.core.frame import FrameGroup
-    from ashibar.io.journal import Reader, StoredFrame
+    from ashibar.io.journal import Reader
+    from ashibar.io.journal.frames import Stamped
 
-WINDOW_FRAMES: Final = 2048  # some minutes of a node: large arrays, and still in the processor's cache
+WINDOW_US: Final = 240_000_000  # some minutes: large arrays, and still in the processor's cache
 
 Calibrations = dict[int, dict[int, "NodeCalibration"]]
 
@@ -43,18 +44,16 @@ def windows(
     known = {number: name for number, name, _, _ in reader.nodes()}
     names = {number: name for number, name in known.items() if name in nodes}
     calibrations = calibrations_of(reader)
-    mine = (frame for frame in reader.frames_between(from_us, to_us) if frame.row.node in names)
-    while frames := list(islice(mine, WINDOW_FRAMES)):
-        yield tuple(node_samples(frames, names, calibrations))
+    numbers = np.array(list(names), np.int64)
+    for frames in reader.frames.stamped(from_us, to_us + 1, WINDOW_US):
+        mine = np.isin(frames.node, numbers)
+        yield tuple(node_samples(frames if mine.all() else frames.chosen(mine), names, calibrations))
 
 
-def node_samples(
-    frames: Sequence[StoredFrame], names: dict[int, str], calibrations: Calibrations
-) -> list[NodeSamples]:
+def node_samples(frames: Stamped, names: dict[int, str], calibrations: Calibrations) -> list[NodeSamples]:
     """Give the samples of some frames, node by node, boot by boot, by index; `frames` may be in any order."""
-    decoded = decode_many([frame.row.payload for frame in frames])
-    rows = [frames[position].row for position in decoded.headers.position.tolist()]
-    stamps = np.array([(row.node, row.boot, row.seq, row.utc_us, row.utc_last_us) for row in rows], np.int64)
+    decoded = decode_many(frames.payloads)
+    stamps = np.column_stack(frames[:5])[decoded.headers.position]
     if not len(stamps):
         return []
     found: list[tuple[int, int, NodeSamples]] = []
