@@ -1,4 +1,4 @@
-"""Alarms, incidents and restarts on the running chain; latency is that of a real node, in the board's time."""
+"""Alarms, incidents and restarts on the running chain; latency is a real node's, in its board's time."""
 
 import json
 import threading
@@ -137,7 +137,7 @@ def test_an_overloaded_hanger_stays_latched_until_a_named_person_inspected_it(ho
     assert {entry["who"] for entry in host.api.log("inspection")} == {"R. Smith"}
 
 
-def test_a_shelf_is_limited_and_says_who_and_when(host, bars):
+def test_a_shelf_is_limited_and_says_who_and_when(host):
     key = "inspection-due"
     wait_until(lambda: state(host, key) == "unacknowledged", "an alarm that may be shelved")
     status, words = host.api.refused(f"alarms/{key}/shelve", by="Mei", note="ordered", for_s=90_000)
@@ -149,7 +149,7 @@ def test_a_shelf_is_limited_and_says_who_and_when(host, bars):
     assert host.api.refused("alarms/falls/acknowledge", by="Mei")[0] == 404
 
 
-def test_a_fall_keeps_its_signal_from_10_s_before_to_15_s_after_at_the_full_rate(host, bars, tmp_path):
+def test_a_fall_keeps_its_signal_from_10_s_before_to_15_s_after_at_the_full_rate(host, bars):
     began_us = time.time_ns() // 1000
     time.sleep(10.5)
     bars.load_kg = [10.0, 10.0, 10.0, 10.0]
@@ -174,8 +174,8 @@ def test_a_fall_keeps_its_signal_from_10_s_before_to_15_s_after_at_the_full_rate
     assert stored == pytest.approx((done["to_us"] - first_us) / 12_500, rel=0.01)
 
 
-def test_every_action_of_these_is_in_a_chain_that_holds_and_cannot_be_changed(host, bars):
-    test_a_shelf_is_limited_and_says_who_and_when(host, bars)
+def test_every_action_of_these_is_in_a_chain_that_holds_and_cannot_be_changed(host):
+    test_a_shelf_is_limited_and_says_who_and_when(host)
     verdict = chain.verify(host.safety.log_lines())
     assert (verdict.broken, verdict.sound) == (None, len(host.safety.log_lines()))
     writer = host.journal._connection

@@ -61,7 +61,7 @@ def test_a_request_from_the_page_of_another_host_is_refused(host):
         assert host.api.refused("zero", headers, by="Mei")[0] == 403
 
 
-def test_a_weight_far_from_the_last_asks_to_be_confirmed_and_is_remembered(host, bars):
+def test_a_weight_far_from_the_last_asks_to_be_confirmed_and_is_remembered(host):
     host.api.post("weigh", by="Mei", therapist="Mei", value_n=62 * KG, source="scale")
     status, words = host.api.refused("weigh", by="Mei", therapist="Mei", value_n=70 * KG, source="typed")
     assert (status, words["confirm"]) == (409, True)
@@ -112,7 +112,7 @@ def test_bars_used_without_a_session_are_on_record(host, bars):
     assert ended["data"]["why"] == "a session began"
 
 
-def test_a_forgotten_session_asks_and_closes_itself_and_says_so(start_host, mosquitto):
+def test_a_forgotten_session_asks_and_closes_itself_and_says_so(start_host):
     host = start_host(session={"body_weight_kg": 60, "ask_after_min": 0.05, "close_after_min": 0.05})
     session = started(host)
     phase = lambda: host.api.get("sessions/current")["phase"]  # noqa: E731

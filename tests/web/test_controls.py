@@ -1,4 +1,4 @@
-"""The page's buttons and dialogs in a real Chromium, over the daemon, a real mosquitto and bars in real time."""
+"""The page's buttons and dialogs in a real Chromium, over the daemon, mosquitto and bars in real time."""
 
 import pytest
 from ashibar.core.config import check
