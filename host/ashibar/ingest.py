@@ -251,8 +251,11 @@ class Ingest:
         boot = self._boots[key] = Boot(node.id, self.accounting.boot(node.name, number), number, utc_us)
         for (name, other_number), other in self._boots.items():
             if name == node.name and other_number != number:
+                known = other.account.record().ended
                 other.account.end()
                 other.settle(intake.batch, now_us=utc_us)
+                if not known:  # settling stores only what had no final stamps yet
+                    other.store(intake.batch, utc_us)
         node.boot, node.newest = number, None
         boot.store(intake.batch, utc_us)
         intake.uptos[key] = boot.upto

@@ -115,6 +115,18 @@ def test_a_new_boot_is_told_that_nothing_of_it_is_stored_yet(host, mosquitto):
     node.stop()
 
 
+def test_that_a_boot_is_over_is_on_record(host, mosquitto, node):
+    node.play(60, samples=2)
+    wait_until(lambda: node.upto == 59, "the first boot to be stored")
+    wait_until(lambda: not host.reader.boots_with_provisional(), "final stamps")
+    assert not json.loads(host.reader.boot(1, 7).counts)["ended"]
+    again = TestNode(mosquitto.port, boot=8)
+    again.send(0)
+    wait_until(lambda: host.reader.boot(1, 8) is not None, "the second boot")
+    assert json.loads(host.reader.boot(1, 7).counts)["ended"]
+    again.stop()
+
+
 def test_backlog_is_stamped_anew_once_live_frames_tell_the_time(host, node):
     for seq in range(20):
         node.send(seq, flags=1, samples=2)
