@@ -10,6 +10,7 @@ from barnode.clock import now_ms, since_ms
 
 LOOK_MS = const(50)  # with two samples of 12.5 ms an overload is shown well within 0.2 s
 DISPLAY_FRESH_MS = const(1000)
+_FRACTION_MOST = const(10)  # of body weight: beyond it there is no load, whoever says so
 _BEEP_MS = const(250)  # of each second of an overload
 _BEEPS_MS = const(60000)  # after this the light alone goes on
 
@@ -67,7 +68,7 @@ class Alone:
             self._light.show(lights.NO_DATA)
             return
         fraction = display.get("fraction")
-        if isinstance(fraction, (int, float)):
+        if isinstance(fraction, (int, float)) and -_FRACTION_MOST <= fraction <= _FRACTION_MOST:
             self._light.show(lights.BAR, 0, fraction, display.get("band"))
             return
         validity = display.get("validity")
