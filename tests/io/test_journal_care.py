@@ -148,7 +148,7 @@ def spoil(path, seed, pages):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_what_can_be_read_of_a_damaged_journal_is_taken_over_and_the_rest_is_counted(path, tmp_path, seed):
     frames = filled(path, tmp_path)
     spoil(path, seed, 8)

@@ -111,14 +111,14 @@ def test_nothing_goes_that_a_sink_has_not_taken(tmp_path):
 
 
 def test_a_full_journal_warns_then_gives_its_oldest_raw_data_and_goes_on(tmp_path, caplog):
-    house = House(tmp_path, tmp_path, Policy(max_bytes=1_500_000))
-    for number in range(12):
+    house = House(tmp_path, tmp_path, Policy(max_bytes=1_200_000))
+    for number in range(8):
         house.live(rows(2400, first=number * 2400), rounds=2)
         if number == 0:
             assert not caplog.messages
     assert "nearly full: the journal uses" in caplog.text
-    assert house.upkeep.room.used_bytes < 1_500_000
-    assert counted(house) == 12 * 2400
+    assert house.upkeep.room.used_bytes < 1_200_000
+    assert counted(house) == 8 * 2400
     assert house.reader.newest_device_us(1, 7) is not None
     house.close()
 
@@ -181,12 +181,12 @@ def test_a_quota_reached_is_recovered_by_shedding_what_every_sink_has(tmp_path):
 
 
 def test_a_week_without_influxdb_takes_the_documented_room_and_nothing_is_lost(tmp_path):
-    # One minute in each four hours of the week, as if it were all of them: the same code, 1/240 of the data.
+    # One minute in each eight hours of the week, as if it were all of them: the same code, 1/480 of the data.
     house = House(tmp_path, tmp_path, Policy(raw_days=1), sinks=(SINK,))
-    minutes = 7 * 6
+    minutes = 7 * 3
     first = 0
     for number in range(minutes):
-        start_us = T0_US + number * 4 * HOUR_US
+        start_us = T0_US + number * 8 * HOUR_US
         house.store(Batch(frames=rows(480, first=first, at_us=start_us - first * FRAME_US)))
         first += 480
         house.now_us = start_us
