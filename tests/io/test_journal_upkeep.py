@@ -111,14 +111,14 @@ def test_nothing_goes_that_a_sink_has_not_taken(tmp_path):
 
 
 def test_a_full_journal_warns_then_gives_its_oldest_raw_data_and_goes_on(tmp_path, caplog):
-    house = House(tmp_path, tmp_path, Policy(max_bytes=1_200_000))
-    for number in range(8):
+    house = House(tmp_path, tmp_path, Policy(max_bytes=1_500_000))
+    for number in range(12):
         house.live(rows(2400, first=number * 2400), rounds=2)
         if number == 0:
             assert not caplog.messages
     assert "nearly full: the journal uses" in caplog.text
-    assert house.upkeep.room.used_bytes < 1_200_000
-    assert counted(house) == 8 * 2400
+    assert house.upkeep.room.used_bytes < 1_500_000
+    assert counted(house) == 12 * 2400
     assert house.reader.newest_device_us(1, 7) is not None
     house.close()
 
