@@ -15,6 +15,7 @@ from ashibar.core.align import HOLD_US
 from ashibar.core.evaluate import KEEP_US
 from ashibar.core.motion import RECENT_US
 from ashibar.core.spikes import LAG, NEAR_US
+from ashibar.io.journal.frames import Stamped
 from ashibar.point_lines import Chosen, Sessions, rig_lines, rig_results
 from ashibar.replay import source
 
@@ -93,7 +94,7 @@ class Points:
             self._look_up(reader)
             works = list(self._works(frames, reader))
         for work in works:
-            samples = source.node_samples(work.around, self._names, self._calibrations)
+            samples = source.node_samples(_stamped(work.around), self._names, self._calibrations)
             history = self._rigs[work.rig].history
             for params, result in rig_results(samples, self._choice(work.chosen), history):
                 yield work.rig, params, result
@@ -215,12 +216,22 @@ class Points:
         return chosen
 
     def _lines(self, work: _Work, reader: Reader) -> bytes:
-        samples = source.node_samples(work.around, self._names, self._calibrations)
+        samples = source.node_samples(_stamped(work.around), self._names, self._calibrations)
         tags = {"studio": self._studio, "rig": work.rig}
         from_us = min(frame.row.utc_us for frame in work.chosen)
         to_us = max(frame.row.utc_last_us for frame in work.chosen)
         sessions = sessions_of(reader, work.rig, from_us, to_us)
         return rig_lines(tags, samples, self._choice(work.chosen), self._rigs[work.rig].history, sessions)
+
+
+def _stamped(frames: Sequence[StoredFrame]) -> Stamped:
+    """Return frames as columns."""
+    rows = [frame.row for frame in frames]
+    table = np.array(
+        [(row.node, row.boot, row.seq, row.utc_us, row.utc_last_us) for row in rows], np.int64
+    ).reshape(-1, 5)
+    node, boot, seq, utc_us, utc_last_us = table.T
+    return Stamped(node, boot, seq, utc_us, utc_last_us, [row.payload for row in rows])
 
 
 def sessions_of(reader: Reader, rig: str, from_us: int, to_us: int) -> Sessions:

@@ -7,7 +7,9 @@ import click
 from ashibar import __version__
 from ashibar.cli.alarms import ack, alarm, alarms
 from ashibar.cli.demo import demo
+from ashibar.cli.doctor import doctor
 from ashibar.cli.export import export
+from ashibar.cli.influx import influx
 from ashibar.cli.inspections import inspect
 from ashibar.cli.journal import journal
 from ashibar.cli.log import log
@@ -35,7 +37,7 @@ def version() -> None:
     click.echo(f"ashibar {__version__}")
 
 
-for command in (demo, journal, node, run, simulate):
+for command in (demo, doctor, influx, journal, node, run, simulate):
     main.add_command(command)
 
 # The record: sessions, alarms, safety log.

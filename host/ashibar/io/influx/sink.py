@@ -59,6 +59,7 @@ REST: Final = 0.25  # of the time of a slice of old samples: the live figure has
 RETRY_MIN_S: Final = 0.25
 RETRY_MAX_S: Final = 10.0  # a server that is back is used within this
 PAUSED_S: Final = 30.0  # between looks whether a person has put right what was wrong
+TOLD_US: Final = 5_000_000  # a change takes effect within a moment: that is no correction for the log
 NO_LIMIT: Final = 2**62
 
 
@@ -176,6 +177,7 @@ class InfluxSink:
     def _turn(self, reader: SafetyReader) -> bool:
         """Write the newest samples, then a bounded piece of everything else; False when there is nothing."""
         self._lanes.follow(reader.highest_frame_id())
+        self._find_corrections(reader)
         if self._live(reader):
             return True
         busy = self._stream(reader)
@@ -231,12 +233,16 @@ class InfluxSink:
                 busy = True
         return busy
 
-    def _recompute(self, reader: SafetyReader) -> bool:
-        """Write a slice of what a correction changed again; False when nothing waits."""
-        found, self._changes = affected(reader, self._changes, self._lanes)
-        if found:
+    def _find_corrections(self, reader: SafetyReader) -> None:
+        """Note what changes of parameters make wrong of what is written by now; later writes know of them."""
+        seen = self._changes
+        found, self._changes = affected(reader, seen, self._lanes)
+        if self._changes != seen:
             self._corrections += found
             self._keep_corrections(reader)
+
+    def _recompute(self, reader: SafetyReader) -> bool:
+        """Write a slice of what a correction changed again; False when nothing waits."""
         if not self._corrections:
             return False
         first = self._corrections[0]
@@ -248,7 +254,7 @@ class InfluxSink:
         self._corrections[0] = first
         if end_us >= first.to_us:
             self._corrections.pop(0)
-            if first.points:
+            if first.points and first.to_us - first.from_us >= TOLD_US:
                 self._tell("influxdb-recomputed", first.entry)
         self._keep(written, reader)
         self._keep_corrections(reader)

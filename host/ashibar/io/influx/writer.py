@@ -6,6 +6,7 @@ Nothing is buffered or retried here: what could not be written is raised, and wh
 from __future__ import annotations
 
 import email.utils
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -77,13 +78,14 @@ class InfluxWriter:
         if not token.isascii() or not all(each.isprintable() for each in token):
             raise PausedError("InfluxDB token: expected one line of printable ASCII; write it anew")
         self.requests = 0
-        self.most_lines = MOST_LINES
+        self.most_lines = self._fits = MOST_LINES
         self._bucket = bucket
         self._where = url
         self._token = token
         timeout: Any = (CONNECT_TIMEOUT_MS, ANSWER_TIMEOUT_MS)
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=timeout, retries=False)
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        logging.getLogger().addFilter(self._hide)  # the client logs bodies of errors to the root
 
     def write(self, lines: bytes, precision: str = "us") -> Written:
         """Write lines without line breaks inside, however many, and sort out those the server refuses.
@@ -91,44 +93,54 @@ class InfluxWriter:
         Raises SinkError where the server cannot take anything now; what was stored until then is stored.
         """
         written = Written()
-        rest = lines.splitlines(keepends=True)
-        while rest:
-            part = rest[: self.most_lines]
-            self._store(part, precision, written)
-            rest = rest[len(part) :]
+        waiting = [lines.splitlines(keepends=True)]
+        while waiting:
+            part = waiting.pop()
+            if len(part) > self.most_lines:
+                waiting.append(part[self.most_lines :])
+                part = part[: self.most_lines]
+            if part:
+                waiting += self._store(part, precision, written)
         return written
 
-    def _store(self, lines: list[bytes], precision: str, written: Written) -> None:
-        """Post lines, and those refused in halves again down to the single one that is wrong."""
+    def _store(  # noqa: PLR0911 (each refusal goes on in its own way)
+        self, lines: list[bytes], precision: str, written: Written
+    ) -> list[list[bytes]]:
+        """Post lines; return what is to be tried again, the last part first."""
         try:
             self.post(b"".join(lines), precision)
         except RejectedError as error:
             if BEYOND_RETENTION in str(error):  # the rest is stored, and no retry makes these younger
                 written.too_old += len(lines)
-                return
+                return []
+            if len(lines) > 1:
+                middle = len(lines) // 2
+                return [lines[middle:], lines[:middle]]
+            self._put_aside(lines[0], error, written)
+            return []
+        except TooLargeError as error:
             if len(lines) == 1:
-                written.rejected.append(Rejected(lines[0], str(error)))
-                if len(written.rejected) > MOST_REJECTED:
-                    raise PausedError(
-                        f"{error}; it refuses line after line, so it is not the lines: look at the field"
-                        " types of the bucket, or write into a new one"
-                    ) from None
-                return
-        except TooLargeError:
-            if len(lines) == 1:
-                raise
-            self.most_lines = max(1, len(lines) // 2)
+                self._put_aside(lines[0], error, written)
+                return []
+            self.most_lines = self._fits = max(1, len(lines) // 2)
+            return [lines]
         except TooSlowError:
             if len(lines) <= LEAST_LINES:
                 raise
             self.most_lines = max(LEAST_LINES, len(lines) // 2)
-        else:
-            written.points += len(lines)
-            self.most_lines = min(MOST_LINES, self.most_lines * 2)
-            return
-        middle = len(lines) // 2
-        self._store(lines[:middle], precision, written)
-        self._store(lines[middle:], precision, written)
+            return [lines]
+        written.points += len(lines)
+        self.most_lines = min(self._fits, self.most_lines * 2)
+        return []
+
+    @staticmethod
+    def _put_aside(line: bytes, error: SinkError, written: Written) -> None:
+        written.rejected.append(Rejected(line, str(error)))
+        if len(written.rejected) > MOST_REJECTED:
+            raise PausedError(
+                f"{error}; it refuses line after line, so it is not the lines: look at the field types of the"
+                " bucket, or write into a new one"
+            ) from None
 
     def post(self, lines: bytes, precision: str = "us") -> None:
         """Post lines as one request; returns once the server has answered 2xx. Raises SinkError."""
@@ -162,8 +174,14 @@ class InfluxWriter:
         """Return a text without the token in it."""
         return text.replace(self._token, "***") if self._token else text
 
+    def _hide(self, record: logging.LogRecord) -> bool:
+        if self._token and self._token in record.getMessage():
+            record.msg, record.args = self.hidden(record.getMessage()), ()
+        return True
+
     def close(self) -> None:
         """Close the connection."""
+        logging.getLogger().removeFilter(self._hide)
         self._api.close()  # type: ignore[no-untyped-call]
         self._client.close()  # type: ignore[no-untyped-call]
 

@@ -1,0 +1,166 @@
+"""Writing to InfluxDB when it refuses, stalls or is somebody else: nothing lost, nothing shown."""
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+from ashibar.core.line_protocol import Field, lines
+from ashibar.io.influx import InfluxWriter, PausedError, SinkError
+from ashibar.io.influx import writer as module
+from ashibar.io.influx.lanes import Lanes
+from ashibar.io.influx.sink import RETRY_MAX_S, InfluxSink, _delay_s
+from hypothesis import given
+from hypothesis import strategies as st
+from influx_http import Between
+
+TOKEN = "s3cret-t0ken"
+
+
+@pytest.fixture
+def between(influx):
+    between = Between(influx.url)
+    yield between
+    between.stop()
+
+
+@pytest.fixture
+def writer(between, influx):
+    writer = InfluxWriter(between.url, "-", influx.database, TOKEN)
+    yield writer
+    writer.close()
+
+
+def numbered(count, first=0):
+    return lines("m", {"rig": "r"}, [Field("x", np.arange(count) + first)], np.arange(count) + first + 1)
+
+
+def stored(influx):
+    rows = influx.query("SELECT count(x) FROM m")
+    return rows[0]["count"] if rows else 0
+
+
+def test_wrong_lines_are_taken_out_and_the_rest_is_stored(writer, influx):
+    good = numbered(300).splitlines(keepends=True)
+    body = b"".join([*good[:99], b"nonsense\n", *good[99:250], b'm,rig=r x="text" 7000\n', *good[250:]])
+    written = writer.write(body)
+    assert [each.line for each in written.rejected] == [b"nonsense\n", b'm,rig=r x="text" 7000\n']
+    assert "unable to parse" in written.rejected[0].reason
+    assert "field type conflict" in written.rejected[1].reason
+    assert written.points == 300
+    assert stored(influx) == 300
+
+
+def test_a_bucket_that_refuses_everything_pauses_with_the_reason(writer):
+    writer.write(b'm,rig=r x="text" 1\n')
+    with pytest.raises(PausedError, match=r"field type conflict.*not the lines"):
+        writer.write(numbered(500))
+    assert writer.requests < 400
+
+
+def test_points_older_than_the_retention_are_counted_and_not_tried_again(writer, influx):
+    influx.query(f'ALTER RETENTION POLICY "autogen" ON "{influx.database}" DURATION 1h SHARD DURATION 1h')
+    written = writer.write(numbered(20))
+    assert (written.points, written.too_old, written.rejected) == (0, 20, [])
+    assert writer.requests == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_only_a_person_can_mend_pauses_at_once(between, writer, status):
+    between.answer = lambda *_: (status, {}, b'{"message":"no"}')
+    with pytest.raises(PausedError, match=str(status)):
+        writer.write(numbered(100))
+    assert writer.requests == 1
+
+
+def test_a_request_too_large_is_halved_until_it_fits(between, writer, influx):
+    between.answer = lambda _m, _p, _q, body: (413, {}, b"too large") if len(body) > 3000 else None
+    assert writer.write(numbered(1000)).points == 1000
+    assert stored(influx) == 1000
+    assert max(len(body) for body in between.writes[-3:]) <= 3000
+
+
+def test_a_server_too_slow_for_large_writes_gets_smaller_ones(between, influx, monkeypatch):
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT_MS", 300)
+    writer = InfluxWriter(between.url, "-", influx.database, TOKEN)
+    gate = threading.Event()
+
+    def answer(_method, _path, _query, body):
+        if body.count(b"\n") > 300:
+            gate.wait(1.0)
+
+    between.answer = answer
+    assert writer.write(numbered(1000)).points == 1000
+    gate.set()
+    writer.close()
+    assert stored(influx) == 1000
+
+
+def test_retry_after_is_honoured_as_number_and_as_date(between, writer):
+    between.answer = lambda *_: (429, {"Retry-After": "17"}, b"slow down")
+    with pytest.raises(SinkError, match="429") as caught:
+        writer.write(numbered(1))
+    assert caught.value.retry_after_s == 17
+    assert _delay_s(caught.value, 1) == 17
+    between.answer = lambda *_: (503, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, b"")
+    with pytest.raises(SinkError) as caught:
+        writer.write(numbered(1))
+    assert caught.value.retry_after_s == 3600
+
+
+@given(st.integers(1, 10_000))
+def test_waiting_doubles_within_bounds(failures):
+    assert 0.125 <= _delay_s(SinkError("no"), failures) <= RETRY_MAX_S
+
+
+def test_the_token_is_in_no_message_and_no_log(between, influx, caplog):
+    caplog.set_level(logging.DEBUG)
+    between.answer = lambda *_: (500, {}, f"Authorization: Token {TOKEN} failed".encode())
+    writer = InfluxWriter(between.url, "-", influx.database, TOKEN)
+    with pytest.raises(SinkError) as caught:
+        writer.write(numbered(1))
+    assert "***" in str(caught.value)
+    assert caught.value.__cause__ is None
+    writer.close()
+    sink = InfluxSink(influx.directory, writer, None, lambda _: None)
+    sink._look = lambda _: None
+    sink._complain(ValueError(f"Invalid header value b'Token {TOKEN}'"), None)
+    with pytest.raises(PausedError, match="printable") as caught:
+        InfluxWriter(between.url, "-", "b", f"{TOKEN}\nX: y")
+    assert TOKEN not in "".join([caplog.text, str(caught.value), str(sink.problem)])
+    assert any(headers.get("Authorization") == f"Token {TOKEN}" for _, _, _, headers, _ in between.seen)
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["grow", "live", "old", "restart"]), st.integers(1, 9000)), max_size=40
+)
+
+
+@given(steps)
+def test_the_two_lanes_write_every_frame_once_whatever_the_order(moves):
+    lanes, newest, written = Lanes(0), 0, []
+    for what, count in moves:
+        if what == "grow":
+            newest += count
+            lanes.follow(newest)
+        elif what == "live" and lanes.live < newest:
+            last = min(lanes.live + count, newest)
+            written.append((lanes.live, last))
+            lanes.wrote_live(last)
+        elif what == "old" and lanes.hole is not None:
+            first, end = lanes.hole
+            last = min(first + count, end)
+            written.append((first, last))
+            lanes.wrote_old(last)
+        else:
+            lanes = Lanes.restored(lanes.cursor, lanes.state)
+        assert lanes.behind(newest) == newest - sum(last - first for first, last in written)
+    while lanes.hole is not None:
+        first, end = lanes.hole
+        written.append((first, end))
+        lanes.wrote_old(end)
+    ends = 0
+    for first, last in sorted(each for each in written if each[0] < each[1]):
+        assert first == ends
+        ends = last
+    assert ends == lanes.cursor
