@@ -13,13 +13,14 @@ from ashibar.live import LiveRig
 from ashibar.replay.run import summary_of
 from ashibar.rigs import configured
 from ashibar.service import Desk, Service
+from ashibar.service.recompute import anew
 from ashibar.service.surroundings import Surroundings
 from records import BOOT, FRAME_US, HANGERS, PER_FRAME, SPAN, T0, ZERO, payloads
 
 KG = 9.80665
 RIG = "room-1"
 LATENCY_US = 40_000
-TURN_US = 50_000
+TURN_US = 100_000
 
 
 def config(**sections):
@@ -50,6 +51,7 @@ class Studio:
 
     def __post_init__(self):
         self.journal = Journal(self.path)
+        self.journal._connection.execute("PRAGMA synchronous = OFF")  # no power is cut here
         self.reader = SafetyReader(self.path)
         self.rig = self.config.rigs[0]
         self.start()
@@ -65,7 +67,16 @@ class Studio:
             self.config, [self.live], reader, around, self.desk,
             now_us=self.now_us, follows=None, stored=lambda _head, _ended: None,
         )  # fmt: skip
+        self.late = []
+        self.service.recompute = self.late.append
         self.work()
+
+    def recompute(self):
+        """Do what the thread of late deliveries does."""
+        for span in self.late:
+            for asked in anew(self.reader, span, self.now_us):
+                self.ask(asked)
+        self.late.clear()
 
     def work(self):
         self.service.tick(self.now_us)

@@ -134,7 +134,8 @@ def copied(studio, folder):
 def outage(tmp_path_factory):
     """A host that saw nothing of fourteen seconds until four seconds after them."""
     deliveries = late(in_order(session_load()), 26, 40, 44)
-    studio = played(tmp_path_factory.mktemp("outage") / "j.sqlite", deliveries, [REQUESTS[0], REQUESTS[-1]])
+    path = tmp_path_factory.mktemp("outage") / "j.sqlite"
+    studio = played(path, deliveries, [REQUESTS[0], REQUESTS[-1]], T0 + 130_000_000)
     yield studio
     studio.close()
 
@@ -149,16 +150,39 @@ def test_frames_that_come_after_an_outage_end_in_the_same_figures(outage, tmp_pa
     plain.close()
 
 
-def test_what_was_announced_during_an_outage_is_told_apart_from_what_follows_from_all_frames(outage):
+def test_after_a_late_delivery_the_host_records_what_follows_from_all_frames_and_keeps_what_it_said(outage):
     before = checked(outage)
     assert any(each.what.startswith("alarm") for each in before.differences)
-    anew = recomputed(outage.reader, RIG, T0, UNTIL_US, now_us=outage.now_us)
-    lines = len(outage.reader.log_lines())
-    outage.service.record.entry("recomputed", "host", anew, utc_us=outage.now_us)
-    outage.work()
+    lines = outage.reader.log_lines()
+    (span,) = outage.late
+    assert (span.from_us - T0) // 1_000_000 == 25
+    assert (span.to_us - T0) // 1_000_000 == 39
+    outage.recompute()
     assert checked(outage).differences == ()
-    assert len(outage.reader.log_lines()) == lines + 1
-    assert recomputed(outage.reader, RIG, T0, UNTIL_US, now_us=outage.now_us) is None
+    log = outage.reader.log_lines()
+    assert log[: len(lines)] == lines
+    assert [msgspec.json.decode(line)["kind"] for line in log[len(lines) :]] == ["recomputed"]
+
+
+def test_frames_that_come_after_a_session_was_summed_up_give_it_new_figures(tmp_path):
+    deliveries = late(in_order(session_load()), 40, 56, 58)
+    studio = Studio(tmp_path / "j.sqlite")
+    studio.about()
+    asked = [REQUESTS[0], REQUESTS[-1], (T0 + 52_000_000, Studio.sum_up)]
+    studio.play(deliveries, asked, T0 + 130_000_000)
+    (row,) = studio.reader.sessions(RIG)
+    assert msgspec.json.decode(row.summary)["samples"]["stored"] < 2400
+    studio.recompute()
+    (row,) = studio.reader.sessions(RIG)
+    assert msgspec.json.decode(row.summary)["samples"] == {"expected": 3039, "stored": 3039, "missing": 0}
+    assert checked(studio).differences == ()
+    assert verify_chain(studio.reader).broken is None
+    studio.close()
+
+
+def test_where_nothing_came_late_nothing_is_recomputed(whole):
+    assert whole.late == []
+    assert recomputed(whole.reader, RIG, T0, UNTIL_US, now_us=whole.now_us) is None
 
 
 def test_a_restart_in_the_middle_of_a_session_changes_nothing_that_is_derived(whole, tmp_path):

@@ -140,6 +140,19 @@ class SummaryMade(Request, frozen=True, kw_only=True):
 
     id: str
     summary: dict[str, Any]
+    again: bool = False  # after a late delivery
+
+
+class RecomputedMade(Request, frozen=True, kw_only=True):
+    """The host's own: what follows from all frames of a span, after some of them came late."""
+
+    data: dict[str, Any]
+
+
+class CopyMended(Request, frozen=True, kw_only=True):
+    """The host's own: a span of InfluxDB was written again after a correction."""
+
+    data: dict[str, Any]
 
 
 def read(kind: type[Any], payload: bytes, **named: Any) -> Any:

@@ -28,6 +28,7 @@ SESSION_RECORDS: Final = (
 SUMMARY: Final = "session-summary"
 RECOMPUTED: Final = "recomputed"
 INCIDENT: Final = "incident"
+LAST_US: Final = 2**62
 HOST_ALARMS: Final = frozenset(alarm.key for alarm in ALARMS if alarm.source == "host")
 NO_FIGURES: Final = ("rig", "session", "from", "after_us")
 
@@ -150,41 +151,60 @@ def _named(lines: Iterable[tuple[str, int, Any]], from_us: int, to_us: int) -> d
 def recorded_parts(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Parts:
     """Give the newest record of the stretch: as recomputed after a late delivery, else as announced."""
     anew = [
-        entry for entry in script.entries(reader, rig, (RECOMPUTED,), 0, 2**62)
+        entry for entry in script.entries(reader, rig, (RECOMPUTED,), 0, LAST_US)
         if entry.data["from_us"] <= to_us and entry.data["to_us"] >= from_us
     ]  # fmt: skip
-    parts: Parts = {"session": dict(_sessions(reader, rig, from_us, to_us))}
-    records = script.entries(reader, rig, SESSION_RECORDS, from_us, to_us)
-    alarms = script.entries(reader, rig, (script.ALARM,), from_us, to_us)
-    parts["record"] = _named(((e.kind, e.utc_us, _record(e)) for e in records), from_us, to_us)
-    parts["alarm"] = _named(
-        ((f"{e.data['key']} {e.data['cause']}", e.utc_us, _alarm(e)) for e in alarms if _of_signal(e)),
-        from_us,
-        to_us,
-    )
-    parts["incident"] = _named(_incidents(reader, rig, from_us, to_us), from_us, to_us)
+    parts: Parts = {
+        "session": dict(_sessions(reader, rig, from_us, to_us)),
+        "record": {},
+        "alarm": {},
+        "incident": {},
+    }
     for entry in anew:
-        _replace(parts, entry.data)
+        _replace(parts, entry.data, from_us, to_us)
+
+    def stands(entry: ChainEntry, at_us: int) -> bool:
+        later = (each for each in anew if each.seq > entry.seq)
+        return not any(each.data["from_us"] <= at_us <= each.data["to_us"] for each in later)
+
+    records = script.entries(reader, rig, SESSION_RECORDS, from_us, to_us)
+    told = [(e.kind, e.utc_us, _record(e)) for e in records if stands(e, e.utc_us)]
+    parts["record"] |= _named(told, from_us, to_us)
+    alarms = [e for e in script.entries(reader, rig, (script.ALARM,), from_us, to_us) if _of_signal(e)]
+    lines = [
+        (f"{e.data['key']} {e.data['cause']}", e.utc_us, _alarm(e)) for e in alarms if stands(e, e.utc_us)
+    ]
+    parts["alarm"] |= _named(lines, from_us, to_us)
+    spans = [
+        (e.data["id"].removeprefix(f"{rig}-"), e.data["triggers"][0]["at_us"], _span(e.data))
+        for e in script.entries(reader, rig, (INCIDENT,), from_us, LAST_US)
+        if stands(e, e.data["triggers"][0]["at_us"])
+    ]
+    parts["incident"] |= _named(spans, from_us, to_us)
     return parts
 
 
-def _replace(parts: Parts, data: dict[str, Any]) -> None:
-    """Let a recomputed record stand for what was announced within its stretch."""
+def _replace(parts: Parts, data: dict[str, Any], from_us: int, to_us: int) -> None:
+    """Let a recomputed record stand for earlier ones within its span."""
     for part in ("record", "alarm", "incident"):
-        kept = {name: value for name, value in parts[part].items() if not _within(name, data)}
-        parts[part] = kept | data[part]
+        kept = {
+            name: value
+            for name, value in parts[part].items()
+            if not _within(name, data["from_us"], data["to_us"])
+        }
+        fresh = {name: value for name, value in data[part].items() if _within(name, from_us, to_us)}
+        parts[part] = kept | fresh
 
 
-def _within(name: str, data: dict[str, Any]) -> bool:
-    at_us = int(name.partition(" at ")[2].partition(" ")[0])
-    return bool(data["from_us"] <= at_us <= data["to_us"])
+def _within(name: str, from_us: int, to_us: int) -> bool:
+    return from_us <= int(name.partition(" at ")[2].partition(" ")[0]) <= to_us
 
 
 def _sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Iterator[tuple[str, Any]]:
     """Give ended sessions that began within the stretch, figures as the log has them, the newest ones."""
     figures = {
         entry.data["session"]: entry.data["summary"]
-        for entry in script.entries(reader, rig, (SUMMARY,), from_us, 2**62)
+        for entry in script.entries(reader, rig, (SUMMARY,), from_us, LAST_US)
     }
     for row in reader.sessions(rig, from_us=from_us, to_us=to_us):
         told = json.loads(row.record)
@@ -204,14 +224,6 @@ def _alarm(entry: ChainEntry) -> dict[str, Any]:
 
 def _of_signal(entry: ChainEntry) -> bool:
     return entry.data["key"].partition(":")[0] not in HOST_ALARMS
-
-
-def _incidents(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> Iterator[tuple[str, int, Any]]:
-    """Give the incidents that are over, by their first trigger."""
-    for entry in script.entries(reader, rig, (INCIDENT,), from_us, 2**62):
-        first_us = entry.data["triggers"][0]["at_us"]
-        if from_us <= first_us <= to_us:
-            yield entry.data["id"].removeprefix(f"{rig}-"), first_us, _span(entry.data)
 
 
 def _table_differences(

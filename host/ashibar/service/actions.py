@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ashibar import corrections
 from ashibar.core import chain, requests, zero
 from ashibar.core.alarm import Act
 from ashibar.core.alarm_states import Input
@@ -241,7 +242,13 @@ def _correct(service: Service, asked: requests.CorrectionGiven) -> Any:
     if line is None:
         raise NotFoundError(f"an entry of the log was expected, {asked.seq} came: `ashibar log` lists them")
     old = chain.from_line(line)
+    changed = corrections.parameters_of(service.reader, old, asked.data)
+    calibration = corrections.calibration_of(service.reader, asked.data, by, service.now_us)
     entry = service.record.correction(old, by, why, asked.data, utc_us=service.now_us)
+    for rig_name, from_us, record in changed:
+        service.record.parameters(rig_name, from_us, record)
+    if calibration is not None:
+        service.record.row(calibration[0], *calibration[1])
     for rig in service.rigs.values():
         rig.now_us = service.now_us
         rig.inspections.take(entry)
@@ -251,13 +258,23 @@ def _correct(service: Service, asked: requests.CorrectionGiven) -> Any:
 
 def _summary(service: Service, asked: requests.SummaryMade) -> Any:
     row = service.reader.session(asked.id)
-    if row is None or row.summary is not None:
+    if row is None or (row.summary is not None and not asked.again):
         raise RefusedError(f"a session without figures was expected, {asked.id} came: nothing to do.")
     text = msgspec.json.encode(asked.summary).decode()
     service.record.row(safety.SUMMARY, text, asked.id)
     data = {"rig": asked.rig, "session": asked.id, "summary": asked.summary}
     service.record.entry("session-summary", "host", data, utc_us=service.now_us)
     return asked.summary
+
+
+def _recomputed(service: Service, asked: requests.RecomputedMade) -> Any:
+    service.record.entry("recomputed", "host", asked.data, utc_us=service.now_us)
+    return asked.data
+
+
+def _mended(service: Service, asked: requests.CopyMended) -> Any:
+    service.record.entry("influxdb-recomputed", "host", asked.data, utc_us=service.now_us)
+    return asked.data
 
 
 _ACTIONS: dict[type, Callable[[Service, Any], Any]] = {
@@ -274,4 +291,6 @@ _ACTIONS: dict[type, Callable[[Service, Any], Any]] = {
     requests.RatingGiven: _rate,
     requests.CorrectionGiven: _correct,
     requests.SummaryMade: _summary,
+    requests.CopyMended: _mended,
+    requests.RecomputedMade: _recomputed,
 }

@@ -31,6 +31,11 @@ class RigIncidents:
         if kept is not None:
             self._open = tuple(msgspec.json.decode(kept, type=list[Incident]))
 
+    @property
+    def going_on(self) -> bool:
+        """Whether an incident is not over yet."""
+        return bool(self._open)
+
     def take(self, lines: Sequence[Transition], context: dict[str, Any], now_us: int) -> None:
         """Take what the alarms put on record; `context` has session, calibrations, zeros and limits."""
         after = incident.capture(self._open, lines, context)

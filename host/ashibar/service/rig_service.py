@@ -22,6 +22,7 @@ from ashibar.service.alarms import RigAlarms
 from ashibar.service.hang import RigHangTest
 from ashibar.service.incidents import RigIncidents
 from ashibar.service.inspections import Inspections
+from ashibar.service.recompute import Lateness
 from ashibar.service.sessions import RigSession
 from ashibar.service.settings import Settings, limits_of, rules_of, stored, terms_of
 
@@ -73,6 +74,7 @@ class RigService:
         self.incidents = RigIncidents(rig.name, record, kept.get("incident"))
         self.hang = RigHangTest(rig.name, record)
         self.recent: deque[NodeSamples] = deque()
+        self.lateness = Lateness(rig.name)
         self._config, self._rig = config, rig
         self._base = live.params
         self._zero = msgspec.json.decode(kept["zero"], type=Zero) if "zero" in kept else None
@@ -90,8 +92,12 @@ class RigService:
     def take(self, samples: Sequence[NodeSamples], now_us: int) -> bool:
         """Take new samples of any node; True if any were this rig's."""
         self.now_us = now_us
+        newest_us = self.alarms.last_us
         if not self.live.take(samples, self._seen):
             return False
+        for each in samples:
+            if each.node in self.live.params.columns:
+                self.lateness.take(int(each.utc_us[0]), int(each.utc_us[-1]), newest_us, now_us)
         self.recent.extend(each for each in samples if each.node in self.live.params.columns)
         newest_us = self.live.newest_us or now_us
         while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
@@ -110,6 +116,13 @@ class RigService:
         self.hang.tick(self.live.newest_us, now_us)
         if now_us - self._kept_us > KEEP_EVERY_US:
             self.keep()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is going on that a later entry will tell the end of."""
+        session = self.session
+        in_use = session.running is not None or session.state.unattended_from_us is not None
+        return not in_use and not self.incidents.going_on
 
     def nodes_changed(self, now_us: int) -> None:
         """A node said another calibration or zero."""
@@ -199,7 +212,11 @@ class RigService:
         )
 
     def _newest_zero(self) -> Zero | None:
-        zeros = [zero for zero in (self._zero, self.around.node_zero(self._base)) if zero is not None]
+        """Return the zero taken last, None if every one is older than a calibration in force."""
+        made = [self.around.calibration(node) for node in self._base.nodes]
+        since_us = max((each.at_us for each in made if each is not None), default=0)
+        taken = (self._zero, self.around.node_zero(self._base))
+        zeros = [zero for zero in taken if zero is not None and zero.at_us >= since_us]
         return max(zeros, key=lambda zero: zero.at_us, default=None)
 
     def calibration_due_us(self) -> int | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ashibar.io.journal import Batch, SafetyReader
     from ashibar.live import LiveRig
     from ashibar.service.desk import Desk
+    from ashibar.service.recompute import LateSpan
     from ashibar.service.surroundings import Surroundings
 
 Submit = Callable[["Batch", "Callable[[], None] | None"], None]
@@ -57,6 +58,7 @@ class Service:
         self.desk = desk
         self._stored = stored
         self._ticked_us = 0
+        self.recompute: Callable[[LateSpan], None] = lambda _: None  # what a late delivery is handed to
         if self.record.head is None:
             begun = {"studio": config.studio, "version": __version__, "follows": follows}
             self.record.entry("genesis", "host", begun, utc_us=now_us)
@@ -89,6 +91,9 @@ class Service:
             self._ticked_us = now_us
             for rig in self.rigs.values():
                 rig.tick(now_us)
+                late = rig.lateness.due(now_us) if rig.at_rest else None
+                if late is not None:
+                    self.recompute(late)
 
     def nodes_changed(self, now_us: int) -> None:
         """A node said another calibration or zero."""

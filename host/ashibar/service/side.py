@@ -10,6 +10,7 @@ from ashibar.io.journal import Reader, SafetyReader
 from ashibar.service.commands import Commands
 from ashibar.service.desk import Desk
 from ashibar.service.heads import HeadKeeper
+from ashibar.service.recompute import Recomputer
 from ashibar.service.service import Service
 from ashibar.service.summaries import Summarizer
 from ashibar.service.surroundings import Surroundings
@@ -50,22 +51,26 @@ class ServiceSide:
         around = Surroundings(ingest, self._store_free, self._sink_lag_s)
         self.desk = Desk(link.wake)
         self.summarizer = Summarizer(journal, self.desk)
+        self.recomputer = Recomputer(journal, self.desk)
         self.heads = HeadKeeper(config.studio, config.safety_log)
         self.service = Service(
             config, rigs, self._reader, around, self.desk, now_us=now_us, follows=follows, stored=self._stored
         )
         self.views = Views(journal, self.service, self.desk)
+        self.service.recompute = self.recomputer.add
         self.commands = Commands(config.studio, link, self.desk, self.service)
 
     def start(self) -> None:
         """Begin what has threads of its own."""
         self.summarizer.start()
+        self.recomputer.start()
         self.heads.start()
 
     def stop(self) -> None:
         """End, with everything stored that will be."""
         self.desk.close()
         self.summarizer.stop()
+        self.recomputer.stop()
         self.heads.stop()
         self._reader.close()
 
