@@ -21,12 +21,13 @@ from ashibar.cli.sessions import _read
 from ashibar.core import chain, session
 from ashibar.core.bodyweight import BodyWeight
 from ashibar.core.session import End, Loaded, SessionRules, SessionState, Start, Terms
+from ashibar.core.settings import Settings, stored
 from ashibar.io.journal import Batch, Journal, SafetyReader, safety
 from ashibar.io.journal.packed import make_block
 from ashibar.replay.run import derive_span, summary_of
 from ashibar.replay.verify import SETTLE_US, verify_chain, verify_span
 from ashibar.rigs import to_json
-from ashibar.service.settings import Settings, limits_of, stored
+from ashibar.service.settings import limits_of
 from records import BOOT, DAY_US, HANGERS, KG, NODE, SPACING_US, T0, first_batch, frame_rows, load, params
 from rich.console import Console
 from rich.table import Table

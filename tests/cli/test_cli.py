@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 
 import pytest
@@ -66,6 +67,15 @@ def test_verify_compares_the_log_with_heads_kept_elsewhere(run, record, tmp_path
     assert f"BROKEN at entry {head['seq']}" in wrong.output
     cut = run("verify", "--log-only", "--journal", record, "--head", f"{head['seq'] + 1}:{'0' * 64}")
     assert "the tail was cut off" in cut.output
+
+
+@pytest.mark.parametrize(
+    "words", [["verify"], ["replay", "--session", SESSION], ["export", "sessions"], ["inspect", "list"]]
+)
+def test_a_command_runs_in_a_process_of_its_own(record, words):
+    call = [sys.executable, "-c", "from ashibar.cli import main; main()", *words, "--journal", str(record)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_replay_prints_what_follows_from_the_frames(run, record):

@@ -15,14 +15,14 @@ from ashibar.core.alarm_states import Input, State
 from ashibar.core.alarm_table import ALARMS
 from ashibar.core.replay import Acted, Change, HostEnd, SessionChange, Setting
 from ashibar.core.session import End, Keep, SessionState, Start, Terms
-from ashibar.service.settings import from_stored
+from ashibar.core.settings import from_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ashibar.core.chain import ChainEntry
+    from ashibar.core.settings import Settings
     from ashibar.io.journal import SafetyReader
-    from ashibar.service.settings import Settings
 
 SESSION_KINDS: Final = ("session-started", "session-kept", "session-changed", "session-ended")
 ALARM: Final = "alarm"

@@ -82,7 +82,7 @@ def verify_span(
 ) -> Report:
     """Derive a stretch again and compare it with the newest record of it; what is not over is left out."""
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    until_us = min(end_us + SETTLE_US, now_us)
+    until_us = min(end_us + SETTLE_US, _watched_until(reader, now_us))
     derived = derive_span(reader, rig, begin_us, until_us, progress)
     mine = derived_parts(derived, from_us, end_us, until_us)
     theirs = recorded_parts(reader, rig, from_us, end_us)
@@ -93,6 +93,13 @@ def verify_span(
         rig, from_us, end_us, derived.samples, len(theirs["session"]), len(theirs["alarm"]),
         len(theirs["incident"]), tuple(found),
     )  # fmt: skip
+
+
+def _watched_until(reader: SafetyReader, now_us: int) -> int:
+    """Give up to when a daemon could record what it saw: until it was stopped, or now."""
+    lines = reader.log_of(kinds=("daemon-started", "daemon-stopped"))
+    last = json.loads(lines[-1]) if lines else {}
+    return min(now_us, last["utc_us"]) if last.get("kind") == "daemon-stopped" else now_us
 
 
 def whole_sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> tuple[int, int]:
@@ -248,7 +255,7 @@ def recomputed(
     if not report.differences:
         return None
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    until_us = min(end_us + SETTLE_US, now_us)
+    until_us = min(end_us + SETTLE_US, _watched_until(reader, now_us))
     parts = derived_parts(derive_span(reader, rig, begin_us, until_us), from_us, end_us, until_us)
     told = {part: parts[part] for part in ("record", "alarm", "incident")}
     return {"rig": rig, "from_us": from_us, "to_us": end_us, **told}

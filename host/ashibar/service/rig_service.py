@@ -16,6 +16,7 @@ from ashibar.core.alarm_states import State
 from ashibar.core.alarm_table import Standing, standing_truths
 from ashibar.core.rig import Target, Zero
 from ashibar.core.session import Change, loaded_runs
+from ashibar.core.settings import Settings, stored
 from ashibar.io.journal import safety
 from ashibar.rigs import to_json
 from ashibar.service.alarms import RigAlarms
@@ -24,7 +25,7 @@ from ashibar.service.incidents import RigIncidents
 from ashibar.service.inspections import Inspections
 from ashibar.service.recompute import Lateness
 from ashibar.service.sessions import RigSession
-from ashibar.service.settings import Settings, limits_of, rules_of, stored, terms_of
+from ashibar.service.settings import limits_of, rules_of, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,31 +1,18 @@
-"""What the alarms and sessions of a rig are set to, as kept for those who recompute the record.
+"""What the alarms and sessions of a rig are to be set to.
 
 It reads no file: the studio's configuration, the session's terms and the engineer's rating come in.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from ashibar.core import chain
 from ashibar.core.alarm_conditions import Limits
 from ashibar.core.session import SessionRules, Terms
 
 if TYPE_CHECKING:
     from ashibar.core.bodyweight import BodyWeight
     from ashibar.core.config import Config, RigConfig
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """The stored form. Limits in newtons, one a cell in the order of `cells`."""
-
-    cells: tuple[str, ...]
-    limits: Limits
-    rules: SessionRules
-    live: bool
 
 
 def rules_of(config: Config) -> SessionRules:
@@ -55,15 +42,3 @@ def limits_of(rig: RigConfig, terms: Terms, rating_n: float | None, *, live: boo
         body_weight_n=None if terms.body_weight is None else terms.body_weight.value_n,
         rig_rating_n=rating_n,
     )
-
-
-def stored(settings: Settings) -> tuple[str, str]:
-    """Return SHA-256 (hex) and canonical JSON of settings."""
-    plain: Any = msgspec.to_builtins(settings)
-    text = chain.canonical(plain)
-    return hashlib.sha256(text).hexdigest(), text.decode()
-
-
-def from_stored(record: str) -> Settings:
-    """Return the settings of a record; msgspec.ValidationError if it is none."""
-    return msgspec.json.decode(record, type=Settings)
