@@ -98,7 +98,7 @@ class Daemon:
             service=self.side.service,
             commands=self.side.commands,
         )
-        self.sink = self.side.sink = make_sink(config, journal_path, self.committer)
+        self.sink = self.side.sink = make_sink(config, journal_path, self.committer, self.side.desk)
         rigs = [rig.name for rig in config.rigs]
         self.series = SeriesReader(journal_path, config.studio, rigs)
         self.upkeep = Upkeep(
@@ -157,6 +157,7 @@ class Daemon:
             **msgspec.to_builtins(self.pipeline.summary),
             "aside": self.ingest.aside,
             "unknown_nodes": dict(self.ingest.unknown_nodes),
+            "influxdb": None if self.sink is None else msgspec.to_builtins(self.sink.status),
         }
 
     def health(self) -> dict[str, Any]:

@@ -7,16 +7,17 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ashibar.core.config import ConfigError, Mistake
+from ashibar.core.requests import CopyMended
 from ashibar.io.config_file import read_secret
 from ashibar.io.influx import InfluxSink, InfluxWriter, SinkError
 from ashibar.points import Points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ashibar.core.config import Config, InfluxConfig
     from ashibar.io.journal import Committer
+    from ashibar.service.desk import Desk
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +48,17 @@ def make_sink(
     config: Config,
     journal: Path,
     committer: Committer,
-    tell: Callable[[str, dict[str, Any]], None] | None = None,
+    desk: Desk,
 ) -> InfluxSink | None:
-    """Return the sink, None where none is configured. Raises ConfigError."""
+    """Return the sink, None where none is configured; it tells the log by the desk. Raises ConfigError."""
     if config.influx is None:
         return None
     writer = writer_of(config.influx)
     points = Points(config.studio)
+
+    def tell(_kind: str, data: dict[str, Any]) -> None:
+        desk.ask(CopyMended(data=data))
+
     sink = InfluxSink(journal, writer, points, committer.submit, studio=config.studio, tell=tell)
     committer.on_commit(sink.wake)
     return sink

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from ashibar.core import chain, requests
 from ashibar.core.config import check
 from ashibar.daemon import Daemon
 from ashibar.io.influx import InfluxWriter, RejectedError, SinkError
-from ashibar.io.journal import Reader
+from ashibar.io.journal import Reader, SafetyReader
 from ashibar.points import Points
 from nodes import TestNode, document
 from servers import wait_until
@@ -99,6 +100,36 @@ def test_a_write_done_again_changes_nothing(host, node, influx):
     assert writer.write(lines).points == 120
     writer.close()
     assert influx.query("SELECT * FROM load") == before
+
+
+def test_a_corrected_body_weight_is_in_influxdb_and_in_the_log(host, node, influx):
+    given = requests.WeightGiven(value_n=60 * 9.80665, source="scale")
+    start = requests.SessionStart(by="A", therapist="A", client_code="C1", weight=given)
+    node.play(4)
+    host.side.desk.ask(start).result(10)
+    node.play(280, first=4)
+    wait_until(lambda: node.upto == 283 and caught_up(host), "the sink to catch up")
+    log = SafetyReader(host.journal.path)
+    weight = chain.from_line(log.log_of(kinds=("weight",))[0])
+    fix = requests.CorrectionGiven(by="A", seq=weight.seq, why="misread", data={"value_n": 62 * 9.80665})
+    host.side.desk.ask(fix).result(10)
+    wait_until(lambda: log.log_of(kinds=("influxdb-recomputed",)), "the log to say so")
+    log.close()
+    rows = influx.query("SELECT client_load_n, bar_load_n, session FROM load WHERE session != ''")
+    assert len(rows) > 500
+    sums = {round((row["client_load_n"] + row["bar_load_n"]) / 9.80665, 2) for row in rows[5:]}
+    assert sums == {62.0}
+    with pytest.raises(ValueError, match="body weight"):
+        host.side.desk.ask(
+            requests.CorrectionGiven(by="A", seq=weight.seq, why="no", data={"value_n": 5.0})
+        ).result(10)
+
+
+def test_the_account_says_how_far_influxdb_is(host, node):
+    node.play(60)
+    wait_until(lambda: node.upto == 59 and caught_up(host), "the sink to catch up")
+    wait_until(lambda: host.accounting()["influxdb"]["behind"] == 0, "the status")
+    assert host.accounting()["influxdb"]["points"] >= 120  # and alarms, as points of their own
 
 
 def test_a_wrong_line_is_refused_with_the_servers_words(influx):

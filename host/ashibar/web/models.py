@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -60,6 +62,7 @@ class Accounting(_Model):
     unreadable: int = Field(description="Payloads that were no frame")
     gaps: list[Gap] = []
     boots: list[BootAccount] = []
+    influxdb: dict[str, Any] | None = Field(None, description="How far the copy is, None without one")
 
 
 class Health(_Model):
