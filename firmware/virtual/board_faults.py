@@ -63,7 +63,8 @@ class Faults:
         self._all = list(faults)
 
     def add(self, fault):
-        self._all.append(fault)
+        """Put one more on the schedule; what is over by its start is forgotten."""
+        self._all = [one for one in self._all if one.end_us > fault.start_us] + [fault]
 
     def find(self, kind, cell, now_us):
         """The fault in force, or None."""
