@@ -70,7 +70,7 @@ def _journal(path: Path) -> Iterator[Check]:
             reader.close()
     except sqlite3.Error as error:
         yield Check("journal", ok=False, found=f"{path}: {error}",
-                    remedy="`ashibar journal check` says more; a start moves damaged files aside")  # fmt: skip
+                    remedy="`ashibar journal check` says more; a start moves it aside")  # fmt: skip
         return
     fits = version <= len(MIGRATIONS)
     yield Check("journal", ok=fits, found=f"{frames} frames, {samples} samples, schema {version}",
