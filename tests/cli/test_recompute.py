@@ -230,7 +230,7 @@ def test_a_body_weight_entered_in_mid_session_holds_from_that_sample_on(tmp_path
 
 def test_what_was_not_over_when_the_daemon_was_stopped_is_no_difference(tmp_path):
     studio = played(tmp_path / "j.sqlite", in_order(session_load()[: 20 * 80]), (), T0 + 20_100_000)
-    studio.journal.commit(studio.service.stop(studio.now_us))
+    studio.service.stop(studio._commit, studio.now_us)
     assert verify_span(studio.reader, RIG, T0, UNTIL_US, now_us=UNTIL_US).differences == ()
     studio.close()
 
