@@ -101,7 +101,7 @@ class Daemon:
         self.sink = self.side.sink = make_sink(config, journal_path, self.committer, self.side.desk)
         rigs = [rig.name for rig in config.rigs]
         self.series = SeriesReader(journal_path, config.studio, rigs)
-        self.upkeep = Upkeep(
+        self.upkeep = self.side.upkeep = Upkeep(
             journal_path,
             self.committer,
             SeriesBuilder(self.committer, config.studio, rigs, _utc_us),

@@ -66,8 +66,8 @@ class Upkeep:
 
     @property
     def store_full(self) -> bool:
-        """Whether the room is short: the condition of the alarm of that name."""
-        return self.problem is not None
+        """Whether budget or disk is nearly used up, or a quota stops the journal: of the alarm so named."""
+        return self.problem is not None or self._committer.full
 
     def start(self) -> None:
         """Begin; the first round is at once."""

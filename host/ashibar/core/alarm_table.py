@@ -111,7 +111,7 @@ CLOCK_UNSURE = AlarmDefinition(
 )  # fmt: skip
 STORE_FULL = AlarmDefinition(
     key="store-full", kind="technical", source="host", per="rig",
-    condition="less than a tenth of the store is free",
+    condition="less than a tenth of the disk is free, or the journal is near its budget or out of room",
     priority=LOW, shelve_limit_s=HOUR_S,
     message="The store is nearly full", what_to_do="Free space, or give retention a shorter time.",
 )  # fmt: skip

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ashibar.io.influx import InfluxSink
     from ashibar.io.mqtt import Link
     from ashibar.live import LiveRig
+    from ashibar.upkeep import Upkeep
 
 LOOK_EVERY_S: Final = 10.0  # at the disk and the sink: neither fills within that
 
@@ -45,6 +46,7 @@ class ServiceSide:
         follows: str | None,
     ) -> None:
         self.sink: InfluxSink | None = None
+        self.upkeep: Upkeep | None = None
         self.journal = journal
         self._reader = SafetyReader(journal)
         self._looks: dict[str, tuple[float, float | None]] = {}
@@ -81,6 +83,9 @@ class ServiceSide:
         self.summarizer.add(ended)
 
     def _store_free(self) -> float | None:
+        """Return the free fraction of the store: 0 where upkeep is short of room, else that of the disk."""
+        if self.upkeep is not None and self.upkeep.store_full:
+            return 0.0
         known = self._known("store")
         if known is None:
             usage = shutil.disk_usage(self.journal.parent)
