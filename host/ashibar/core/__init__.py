@@ -1,1 +1,4 @@
-"""The pure part: functions of (state, event, now). No I/O, no clock, no asyncio; imports nothing of ours but core."""
+"""The pure part: functions of (state, event, now).
+
+No I/O, no clock, no asyncio; it imports nothing of ours but core.
+"""
