@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
-from servers import Influx, Mosquitto, find_program
+from servers import Influx, Mosquitto, need
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 
-
-def need(*programs):
-    """Skip where a system program is missing; `make test` installs them or names the command that would."""
-    missing = [name for name in programs if find_program(name) is None]
-    if missing:
-        pytest.skip(f"not on this machine: {', '.join(missing)}")
+# The machine is shared: how long an example took says nothing about the code.
+hypothesis.settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture

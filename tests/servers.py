@@ -14,6 +14,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = [
     *os.environ.get("PATH", "").split(os.pathsep),
@@ -28,6 +30,13 @@ READY_WITHIN_S = 15.0
 def find_program(name):
     """Return the path of a program, or None; looks into the directories of system programs too."""
     return shutil.which(name, path=os.pathsep.join(PLACES))
+
+
+def need(*programs):
+    """Skip where a system program is missing; `make test` installs them or names the command that would."""
+    missing = [name for name in programs if find_program(name) is None]
+    if missing:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
 
 
 def free_port():

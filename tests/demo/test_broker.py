@@ -10,8 +10,7 @@ import threading
 import paho.mqtt.client as mqtt
 import pytest
 from ashibar.sim.broker import BrokerError, start_broker
-from conftest import need
-from servers import accepts, wait_until
+from servers import accepts, need, wait_until
 
 CHOICES = ["mosquitto", "amqtt"]
 # amqtt and paho leave closed sockets to the collector; that is theirs, and must not fail a later test either.

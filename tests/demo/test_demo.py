@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ashibar.core.trace import Trace
-from conftest import need
-from servers import wait_until
+from servers import need, wait_until
 
 ROOT = Path(__file__).parents[2]
 ASHIBAR = [sys.executable, "-c", "from ashibar.cli import main; main()"]

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ashibar.web.build import node_and_npm
 from firmware_paths import FIRMWARE, GOLDEN, ON_DEVICE, ROOT
 
 WASM = Path(__file__).parent / "wasm"
@@ -17,15 +18,14 @@ PACKAGE = "node_modules/@micropython/micropython-webassembly-pyscript/micropytho
 @pytest.fixture(scope="session")
 def run_wasm():
     """Run a script on MicroPython for WebAssembly, installed on first use; answers its output."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("not on this machine: node, npm")
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    node, npm = node_and_npm(INSTALLED)
     wanted = hashlib.sha256((WASM / "package-lock.json").read_bytes()).hexdigest()
     stamp = INSTALLED / "stamp"
     if not stamp.exists() or stamp.read_text() != wanted or not (INSTALLED / PACKAGE).exists():
-        INSTALLED.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(WASM / name, INSTALLED)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(
             command, cwd=INSTALLED, capture_output=True, text=True, timeout=100, check=False
         )
@@ -34,7 +34,7 @@ def run_wasm():
 
     def run(script, *args, mounts=()):
         places = [f"{FIRMWARE}=/fw", *(f"{source}={target}" for source, target in mounts)]
-        command = ["node", WASM / "run.mjs", INSTALLED, ON_DEVICE / script, *places, "--", *args]
+        command = [*node, WASM / "run.mjs", INSTALLED, ON_DEVICE / script, *places, "--", *args]
         done = subprocess.run(
             [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
         )

@@ -67,7 +67,7 @@ def serve():
         served.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, no other event loop may run in this process
 def browser():
     chromium = os.environ.get("ASHIBAR_CHROMIUM") or next(
         filter(None, map(find_program, ("chromium", "chromium-browser", "google-chrome"))), None

