@@ -1,5 +1,7 @@
 """A running daemon with limits set, bars under load, and its API."""
 
+from types import SimpleNamespace
+
 import pytest
 from ashibar.core.config import check
 from ashibar.daemon import Daemon
@@ -7,6 +9,7 @@ from ashibar.io.journal import SafetyReader
 from bars import Api, Bars
 from nodes import document
 from servers import wait_until
+from virtual import VirtualHost
 
 
 def configuration(mosquitto, tmp_path, **sections):
@@ -54,3 +57,23 @@ def bars(mosquitto, host):
     wait_until(lambda: (host.figure("room-1") or {}).get("bar"), "a figure")
     yield bars
     bars.stop()
+
+
+@pytest.fixture
+def start_virtual(tmp_path, monkeypatch):
+    """Start a host in virtual time; those still there at the end are stopped."""
+    running = []
+
+    def start(**sections):
+        no_broker = SimpleNamespace(port=1)
+        running.append(VirtualHost(configuration(no_broker, tmp_path, **sections), monkeypatch))
+        return running[-1]
+
+    yield start
+    for host in running:
+        host.stop()
+
+
+@pytest.fixture
+def virtual(start_virtual):
+    return start_virtual()

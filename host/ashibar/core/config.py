@@ -96,7 +96,8 @@ class RigConfig:
 class SessionConfig:
     """The body weight where nobody entered another, and when a session counts as forgotten.
 
-    `body_weight_n` None: not known, and no client load is shown. `required`: no figure without a session.
+    `body_weight_n` None: not known, and no client load is shown. `required`: no figure without a session. `auto_zero`: unloaded
+    bars are zeroed by themselves while no session runs.
     """
 
     body_weight_n: float | None
@@ -104,6 +105,7 @@ class SessionConfig:
     required: bool = False
     ask_after_s: float = 900.0
     close_after_s: float = 300.0
+    auto_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,7 @@ _SECTIONS: Final[dict[str, dict[str, _Field]]] = {
         "required": _Field(_boolean, False),
         "ask_after_min": _Field(_number(0.05, 240, "min", 60.0), 900.0),
         "close_after_min": _Field(_number(0.05, 240, "min", 60.0), 300.0),
+        "auto_zero": _Field(_boolean, False),
     },
     "display": {"unit": _Field(_choice(UNITS), "kg")},
     "limits": {

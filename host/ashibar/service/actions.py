@@ -18,7 +18,7 @@ from ashibar.core.inspection import Inspection, Rating
 from ashibar.core.records import RefusedError, require_name, require_text
 from ashibar.core.session import Change, End, Keep, Start, Terms
 from ashibar.io.journal import safety
-from ashibar.service import sessions, weights
+from ashibar.service import sessions, weights, zeroing
 from ashibar.service.alarms import ACTIONS
 from ashibar.service.desk import ConflictError, NotFoundError
 
@@ -169,19 +169,7 @@ def _zero(service: Service, asked: requests.ZeroNow) -> Any:
         raise ConflictError(
             f"bars unloaded and at rest were expected, {proposal.reason} came: {proposal.remedy}"
         )
-    told = {
-        "rig": rig.name,
-        "kind": proposal.zero.kind,
-        "at_us": proposal.zero.at_us,
-        "counts": list(proposal.zero.counts),
-        "offset_n": list(proposal.offset_n),
-        "drift_n": list(proposal.drift_n),
-    }
-    running = rig.session.running
-    extra = {"session": None if running is None else running.id, "from": asked.source}
-    service.record.entry("zero", by, told | extra, utc_us=service.now_us)
-    rig.use_zero(proposal.zero, service.now_us)
-    return told
+    return zeroing.take(rig, proposal, by, {"from": asked.source}, automatic=False)
 
 
 def _alarm(service: Service, asked: requests.AlarmAction) -> Any:

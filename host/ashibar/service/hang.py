@@ -27,6 +27,11 @@ class RigHangTest:
         self._asked: HangTestStart | None = None
         self._used = False
 
+    @property
+    def going_on(self) -> bool:
+        """Whether somebody hangs, or is about to."""
+        return self._test is not None and not self._test.over
+
     def begin(self, asked: HangTestStart, now_us: int) -> dict[str, Any]:
         """Begin one. RefusedError while another is going on, or where nobody signed for it."""
         require_name(asked.by, "a hang test")

@@ -26,6 +26,7 @@ from ashibar.service.inspections import Inspections
 from ashibar.service.recompute import Lateness
 from ashibar.service.sessions import RigSession
 from ashibar.service.settings import limits_of, rules_of, terms_of
+from ashibar.service.zeroing import AutoZero
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,7 @@ class RigService:
         self.hang = RigHangTest(rig.name, record)
         self.recent: deque[NodeSamples] = deque()
         self.lateness = Lateness(rig.name)
+        self._auto_zero = AutoZero(enabled=config.session.auto_zero)
         self._config, self._rig = config, rig
         self._base = live.params
         self._zero = msgspec.json.decode(kept["zero"], type=Zero) if "zero" in kept else None
@@ -115,6 +117,7 @@ class RigService:
         self.alarm_lines(lines)
         self.incidents.tick(now_us)
         self.hang.tick(self.live.newest_us, now_us)
+        self._auto_zero.tick(self, now_us)
         if now_us - self._kept_us > KEEP_EVERY_US:
             self.keep()
 
