@@ -1,0 +1,193 @@
+"""Whether a run lost or doubled anything: taken against the journal, the journal against InfluxDB."""
+
+import json
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from ashibar.core.accounting import BootAccount, BootRecord
+from ashibar.core.frame import decode_many
+from ashibar.core.stamps import sample_utc_us
+from ashibar.io.journal import Reader
+from ashibar.point_lines import MEASUREMENT
+from nodes import frame
+
+
+@dataclass
+class Verdict:
+    """Counts of samples, except where the name says so. `unexplained` and all that is wrong must be 0."""
+
+    taken: int = 0
+    stored: int = 0
+    doubled: int = 0
+    altered: int = 0
+    on_record: int = 0  # lost, and in a gap on record
+    tails: int = 0  # taken by a boot that was killed, after its last frame stored; its end is on record
+    moved_aside: int = 0  # stored, then on record as not readable in a journal that was damaged
+    unexplained: int = 0
+    points: int = 0
+    points_missing: int = 0
+    points_extra: int = 0
+    points_of_moved: int = 0
+    rewritten: int = 0  # written again with the same stamp: the same points
+    allowed_frames: int = 0  # on record as not readable in a damaged journal, and not yet found missing
+    notes: list = field(default_factory=list)
+
+    @property
+    def lost(self):
+        return self.unexplained + self.points_missing
+
+    @property
+    def good(self):
+        return not (self.lost or self.doubled or self.altered or self.points_extra)
+
+    def row(self):
+        return (
+            f"{self.taken} | {self.stored} | {self.on_record} | {self.tails} | {self.moved_aside} | "
+            f"{self.unexplained} | {self.doubled + self.altered} | {self.points} | {self.points_missing} | "
+            f"{self.points_extra} | {self.rewritten}"
+        )
+
+
+HEADER = (
+    "taken | stored | gap on record | tail of a killed boot | lost with a damaged page, on record | lost | "
+    "doubled | "
+    "points | points missing | points extra | written again"
+)
+
+
+def taken_frames(directory):
+    """Return what the synthetic nodes counted: (node, boot) -> frames."""
+    found = {}
+    for path in directory.glob("*.taken"):
+        name, boot = path.stem.rsplit("-", 1)
+        found[name, int(boot)] = struct.unpack("<Q", path.read_bytes())[0]
+    return found
+
+
+def judge(journal, taken, samples, influx=None, accepted=None):
+    """Compare; `taken` is (node, boot) -> frames, None where nobody knows (a real node)."""
+    reader = Reader(journal)
+    try:
+        verdict = Verdict()
+        stamps, stored = _stored(reader, verdict, taken, samples)
+        gaps, ended, moved = _records(reader)
+        verdict.allowed_frames = moved or 0
+        for key, count in taken.items():
+            if count is not None:
+                _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended)
+        if influx is not None:
+            _judge_points(verdict, stamps, influx, accepted, moved)
+        return verdict
+    finally:
+        reader.close()
+
+
+def _stored(reader, verdict, taken, samples):
+    """Return the stamps of each node's samples and the sequences of each boot; compares what was stored."""
+    stamps, stored = {}, {}
+    for number, name, *_ in reader.nodes():
+        parts = []
+        for row in reader.boots(number):
+            frames = reader.frames_of(number, row.boot)
+            key = (name, row.boot)
+            seqs = [each.row.seq for each in frames]
+            stored[key] = set(seqs)
+            verdict.doubled += len(seqs) - len(stored[key])
+            verdict.stored += sum(each.row.samples for each in frames)
+            parts += [_stamps(frames[at : at + 5000]) for at in range(0, len(frames), 5000)]
+            if key in taken and taken[key] is not None:
+                verdict.altered += sum(not _as_sent(each, row.boot, samples[name]) for each in frames)
+        stamps[name] = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    return stamps, stored
+
+
+def _as_sent(stored, boot, samples):
+    """Tell whether the counts of a stored frame are those the synthetic node took."""
+    sent = frame(boot, stored.row.seq, samples=samples)
+    start = 32 + 2 * samples
+    return stored.row.payload[start:-4] == sent[start:-4]
+
+
+def _stamps(frames):
+    decoded = decode_many([each.row.payload for each in frames])
+    parts = []
+    for group in decoded.groups:
+        rows = [frames[row].row for row in group.rows.tolist()]
+        first = np.array([row.utc_us for row in rows], np.int64)
+        last = np.array([row.utc_last_us for row in rows], np.int64)
+        parts.append(sample_utc_us(first, last, group.sample_device_us).reshape(-1))
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _records(reader):
+    """Return gaps as (node, boot) -> sequences, the boots whose end is on record, and the frames on record as
+    lost with a damaged journal, None where none was moved aside."""
+    names = {number: name for number, name, *_ in reader.nodes()}
+    gaps, ended = {}, set()
+    for node, boot, first, last, *_ in reader.gaps():
+        gaps.setdefault((names[node], boot), set()).update(range(first, last + 1))
+    for row in reader.boots():
+        record = msgspec.json.decode(row.counts, type=BootRecord)
+        if record.ended:  # nobody has what is still missing: the account names it from-to
+            key = (names[row.node], row.boot)
+            ended.add(key)
+            for gap in BootAccount(*key, record).gaps():
+                if gap.to_seq is not None:
+                    gaps.setdefault(key, set()).update(range(gap.from_seq, gap.to_seq + 1))
+    if not reader.events("journal moved aside"):
+        return gaps, ended, None
+    salvaged = [json.loads(detail) for *_, detail in reader.events("journal salvaged")]
+    return gaps, ended, salvaged[-1]["frames_missing"] if salvaged else 0
+
+
+def _judge_boot(verdict, key, count, samples, stored, gaps, ended):  # noqa: PLR0917
+    verdict.taken += count * samples
+    have = stored.get(key, set())
+    highest = max(have, default=-1)
+    missing = set(range(count)) - have
+    recorded = missing & gaps.get(key, set())
+    tail = {seq for seq in missing - recorded if seq > highest} if key in ended else set()
+    rest = missing - recorded - tail
+    aside = set()
+    if len(rest) <= verdict.allowed_frames:
+        aside = rest
+        verdict.allowed_frames -= len(rest)
+    verdict.on_record += len(recorded) * samples
+    verdict.tails += len(tail) * samples
+    verdict.moved_aside += len(aside) * samples
+    verdict.unexplained += len(rest - aside) * samples
+    if rest - aside:
+        verdict.notes.append(f"{key}: frames {sorted(rest - aside)[:10]}.. of {count} not accounted for")
+
+
+def _judge_points(verdict, stamps, influx, accepted, moved):
+    for number, (_, expected) in enumerate(sorted(stamps.items(), key=lambda each: _order(each[0])), 1):
+        rows = influx.query(f'SELECT "validity" FROM "{MEASUREMENT}" WHERE "rig" = \'room-{number}\'')
+        times = {row["time"] for row in rows}
+        wanted = set(expected.tolist())
+        verdict.points += len(times)
+        verdict.points_missing += len(wanted - times) + len(expected) - len(wanted)
+        extra = len(times - wanted)
+        if moved is not None:
+            verdict.points_of_moved += extra
+        else:
+            verdict.points_extra += extra
+    if accepted is not None:
+        verdict.rewritten = accepted.get(MEASUREMENT, 0) - verdict.points
+
+
+def _order(name):
+    return int(name.rsplit("-", 1)[1])
+
+
+def total(verdicts):
+    """Add up the counts of several runs."""
+    sums = Counter()
+    for each in verdicts:
+        for name, value in vars(each).items():
+            if isinstance(value, int):
+                sums[name] += value
+    return Verdict(**sums)
