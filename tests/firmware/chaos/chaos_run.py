@@ -1,7 +1,7 @@
 """Chaos: `python tests/firmware/chaos/chaos_run.py [--minutes 30] [--seed S] [--nodes N] [--plan]`.
 
 Real nodes on virtual boards, a real broker and a real host in real time; all that can fail does, by a plan
-drawn from the seed (`--plan` prints it). Exit status 1: a sample is unexplained, memory grew, a node is not well.
+drawn from the seed (`--plan` prints it). Exit status 1: a sample is unexplained, memory grew, a node is ill.
 """
 
 import argparse

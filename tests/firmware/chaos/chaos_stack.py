@@ -29,7 +29,7 @@ class ChaosNode(Device):
         self.accounts.mkdir(exist_ok=True)
         self.wire = TcpProxy(broker_port)
         today = virtual_rig.calibration_record(virtual_rig.draw_cells(CELLS, 1), time.time())
-        settings |= {"studio": STUDIO, "node": self.name, "wifi": WIFI, "calibration": today}
+        settings = {"studio": STUDIO, "node": self.name, "wifi": WIFI, "calibration": today} | settings
         super().__init__(micropython, folder / self.name, self.wire.port, **settings)
         script, config = self._command[-2:]
         account = str(self.accounts / self.name)
