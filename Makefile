@@ -13,6 +13,9 @@ help:
 	@echo "make demo [ARGS='--no-browser --seconds 30']   the whole chain on a virtual node, with its page"
 	@echo "make test                                      everything: lint, types, all tests"
 	@echo "make check                                     the fast part: lint, types, core tests"
+	@echo "make soak | faults | loss-table | endurance    long campaigns against kills, cuts and silence"
+	@echo "make fault-table                               what each fault looks like, observed"
+	@echo "make bench | bench-replay | bench-journal      what it costs"
 	@echo "make clean                                     removes what the others made, .venv/ and .tools/ too"
 
 demo:
@@ -35,7 +38,36 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file firmware/mypy.ini firmware/barnode firmware/main.py firmware/boot.py
+	$(BIN)/mypy --config-file firmware/mypy.ini firmware/barnode firmware/main.py firmware/boot.py firmware/loader.py
+
+# The long ones: each prints a table and ends with 1 if what it shows does not hold.
+.PHONY: ready soak faults loss-table endurance fault-table bench bench-replay bench-journal
+ready:
+	@$(SETUP) test
+
+soak: ready
+	$(BIN)/python tests/firmware/chaos/chaos_run.py --minutes 30 $(ARGS)
+
+faults: ready
+	$(BIN)/python tests/faults/campaign.py --kills 208 $(ARGS)
+
+loss-table: ready
+	$(BIN)/python tests/faults/loss_table.py $(ARGS)
+
+endurance: ready
+	$(BIN)/python tests/faults/endurance.py $(ARGS)
+
+fault-table: ready
+	$(BIN)/python tests/firmware/fault_table.py $(ARGS)
+
+bench: ready
+	$(BIN)/python tests/bench/throughput.py $(ARGS)
+
+bench-replay: ready
+	$(BIN)/python tests/bench/replay_bench.py $(ARGS)
+
+bench-journal: ready
+	$(BIN)/python tests/bench/journal.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist host/ashibar/web/static/vendor
