@@ -7,7 +7,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from ashibar.core import chain, incident
+from ashibar.core import chain
 from ashibar.core.trace import Trace
 from ashibar.node import VirtualNode
 from bars import KG
@@ -106,7 +106,7 @@ def latencies_s(page, key, times_s, start_s):
 
 
 def test_a_fall_is_raised_within_150_ms_of_the_force(host, mosquitto, tmp_path):
-    times_s = [3.0 + 2.763 * number for number in range(5)]  # anywhere within a frame
+    times_s = [1.5 + 2.763 * number for number in range(4)]  # anywhere within a frame
     page, start_s = played(host, mosquitto, tmp_path, steps(times_s, [0] * 4, [11.0, 11.0, 10.0, 10.0]))
     check(latencies_s(page, "fall", times_s, start_s), FALL_ON_DELAY_S, "fall")
 
@@ -123,7 +123,7 @@ def check(found, delay_s, what):
 
 def test_over_limit_is_raised_within_its_delay_and_150_ms(host, mosquitto, tmp_path):
     host.api.post("sessions", by="Mei", therapist="Mei", client_code="A-17")
-    times_s = [3.0 + 3.263 * number for number in range(4)]
+    times_s = [1.5 + 3.263 * number for number in range(3)]
     trace = steps(times_s, [5.0, 5.0, 5.0, 5.0], [2.0, 2.0, 2.0, 2.0])
     page, start_s = played(host, mosquitto, tmp_path, trace)
     check(latencies_s(page, "client-over-limit", times_s, start_s), OVER_ON_DELAY_S, "over limit")
@@ -182,31 +182,6 @@ def test_a_shelf_is_limited_and_says_who_and_when(host):
     wait_until(lambda: state(host, key) == "unacknowledged", "the end of the shelf", within_s=4)
     assert host.api.refused("alarms/fall/shelve", by="Mei", note="x", for_s=5)[0] == 409
     assert host.api.refused("alarms/falls/acknowledge", by="Mei")[0] == 404
-
-
-def test_a_fall_keeps_its_signal_from_10_s_before_to_15_s_after_at_the_full_rate(host, bars):
-    began_us = time.time_ns() // 1000
-    time.sleep(10.5)
-    bars.load_kg = [10.0, 10.0, 10.0, 10.0]
-    wait_until(lambda: state(host, "fall") == "unacknowledged", "the fall")
-    bars.load_kg = [0, 0, 0, 0]
-    kept = wait_until(lambda: host.api.get("incidents"), "the incident")[0]
-    raised_us = kept["triggers"][0]["at_us"]
-    assert raised_us - kept["from_us"] == incident.BEFORE_US
-    assert kept["to_us"] - raised_us >= incident.AFTER_US
-    spans = host.safety.connection.execute("SELECT min(from_us), max(to_us) FROM kept_spans").fetchone()
-    assert spans[0] == kept["from_us"]
-    assert spans[1] > kept["to_us"]
-    done = wait_until(
-        lambda: (i := host.api.get("incidents")[0])["complete"] and i, "its last sample", within_s=20
-    )
-    assert done["to_us"] >= raised_us + incident.AFTER_US
-    assert done["context"]["calibrations"] == {"bars-1": 1}
-    assert host.api.log("incident")[0]["data"]["id"] == done["id"]
-    first_us = max(began_us, done["from_us"])
-    frames = list(host.safety.frames_between(first_us, done["to_us"]))
-    stored = sum(frame.row.samples for frame in frames)
-    assert stored == pytest.approx((done["to_us"] - first_us) / 12_500, rel=0.01)
 
 
 def test_every_action_of_these_is_in_a_chain_that_holds_and_cannot_be_changed(host):

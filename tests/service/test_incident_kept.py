@@ -21,7 +21,7 @@ LIMIT_N = 75 * KG  # standing without hands is below it: the fall is all there i
 def a_year_later(host):
     """Run two rounds of upkeep a year on, with the full rate kept for a day."""
     daemon, later_us = host.daemon, host.now_us + YEAR_US
-    daemon.committer.submit(daemon.ingest.settle_idle((host.now_us + 3_600_000_000)))
+    daemon.committer.submit(daemon.ingest.settle_idle(host.now_us + 3_600_000_000))
     assert daemon.committer.flush(5)
     rigs = [rig.name for rig in daemon.config.rigs]
     builder = SeriesBuilder(daemon.committer, daemon.config.studio, rigs, lambda: later_us)

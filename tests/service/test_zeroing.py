@@ -1,8 +1,8 @@
-"""Zeros taken by themselves: when, when never, how far in all, and what the log says of them."""
+"""Zeros by hand and by themselves: when, when never, how far in all, and what the log says of them."""
 
-import msgspec
 import pytest
 from ashibar.core import requests
+from ashibar.service.desk import ConflictError
 from bars import KG
 
 AUTO = {"body_weight_kg": 60, "auto_zero": True}
@@ -68,8 +68,16 @@ def test_a_hang_test_is_not_zeroed_away(auto):
     assert auto.log("zero") == []
 
 
-def test_a_zero_by_hand_is_not_automatic(virtual):
-    virtual.play(6, DRIFTED)
+def test_bars_are_zeroed_by_hand_at_rest_and_refused_under_load(virtual):
+    virtual.play(2, DRIFTED)
+    with pytest.raises(ConflictError, match="Less than 5 seconds"):
+        virtual.ask(requests.ZeroNow, by="Mei")
+    virtual.play(4, DRIFTED)
     told = virtual.ask(requests.ZeroNow, by="Mei")
-    assert not told["automatic"]
-    assert msgspec.to_builtins(virtual.log("zero")[0].data)["automatic"] is False
+    assert (told["automatic"], told["offset_n"][0]) == (False, pytest.approx(0.6 * KG, abs=0.3))
+    virtual.play(1, DRIFTED)
+    assert bar_kg(virtual) == pytest.approx(0, abs=0.05)
+    virtual.play(6, (20, 0, 0, 0))
+    with pytest.raises(ConflictError, match=r"19\.4 kg"):
+        virtual.ask(requests.ZeroNow, by="Mei")
+    assert [(entry.who, entry.data["automatic"]) for entry in virtual.log("zero")] == [("Mei", False)]

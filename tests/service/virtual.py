@@ -1,5 +1,6 @@
 """The host in time of the test's own: the daemon from message to disk, moved on by hand, no broker."""
 
+import time
 from pathlib import Path
 
 import ashibar.daemon
@@ -50,7 +51,7 @@ class VirtualHost:
             Inbound(f"{ROOT}/{topic}", payload, 0, 1, False, self.now_us, self.now_us, 0)
             for topic, payload in messages
         ]
-        self.pipeline.turn(inbound, self.now_us / 1e6)
+        self.pipeline.turn(inbound, time.monotonic())
 
     def reboot(self, boot):
         """Let the node begin anew under another number."""

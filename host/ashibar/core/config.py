@@ -96,8 +96,8 @@ class RigConfig:
 class SessionConfig:
     """The body weight where nobody entered another, and when a session counts as forgotten.
 
-    `body_weight_n` None: not known, and no client load is shown. `required`: no figure without a session. `auto_zero`: unloaded
-    bars are zeroed by themselves while no session runs.
+    `body_weight_n` None: not known, and no client load is shown. `required`: no figure without a session.
+    `auto_zero`: unloaded bars are zeroed by themselves while no session runs.
     """
 
     body_weight_n: float | None
