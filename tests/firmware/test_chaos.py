@@ -41,9 +41,9 @@ def test_the_same_chaos_catches_a_node_that_lets_go_of_frames_at_the_brokers_wor
 
 
 def test_a_seed_gives_the_same_plan_and_every_fault_its_turn():
-    steps = plan.draw(5, [1, 2], {2}, 1800, long_outages=True)
-    assert steps == plan.draw(5, [1, 2], {2}, 1800, long_outages=True)
-    assert steps != plan.draw(6, [1, 2], {2}, 1800, long_outages=True)
+    steps = plan.draw(5, [1, 2], {2}, 1800, long_run=True)
+    assert steps == plan.draw(5, [1, 2], {2}, 1800, long_run=True)
+    assert steps != plan.draw(6, [1, 2], {2}, 1800, long_run=True)
     count = Counter(step.fault for step in steps)
     kinds = {*plan.SERVERS, *plan.WIRE, *plan.CELLS, *plan.POWER, *plan.WORDS}
     assert set(count) == kinds

@@ -37,7 +37,7 @@ def node(micropython, mosquitto, tmp_path):
 
 
 class Stalls(threading.Thread):
-    """When this machine kept a thread waiting that only wanted to wake every 5 ms: nothing can be said then."""
+    """When this machine kept a thread waiting that only wanted to wake: nothing can be said of then."""
 
     def __init__(self):
         super().__init__(daemon=True)

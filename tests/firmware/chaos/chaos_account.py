@@ -1,10 +1,11 @@
 """Whether every sample a node took is in the journal once, or in a gap that is on record and that the node
 itself counted; boot by boot. Starts nothing."""
 
-import json
 import struct
 from dataclasses import dataclass, field
 
+import msgspec
+from ashibar.core.accounting import BootAccount, BootRecord
 from ashibar.io.journal import Reader
 
 FRAME_SAMPLES = 6
@@ -20,7 +21,7 @@ class Account:
     stored: int = 0
     thinned: int = 0  # a decimated frame stands for them
     gaps: int = 0  # in a gap on record, and counted by the node as dropped
-    tails: int = 0  # taken by a boot that was cut off, after its last frame; that it was is on record
+    tails: int = 0  # held by a node when its power was cut; that the boot is over is on record
     unheard: int = 0  # of boots that were cut off before the host heard of them
     unexplained: int = 0
     doubled: int = 0
@@ -29,6 +30,10 @@ class Account:
     def add(self, other):
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
+
+    def total(self):
+        """Samples with a place."""
+        return self.stored + self.thinned + self.gaps + self.tails + self.unexplained
 
     @property
     def good(self):
@@ -39,7 +44,7 @@ class Account:
 
 
 HEADER = (
-    "boots | samples taken | stored | thinned out | in counted gaps | tails of boots cut off | "
+    "boots | samples taken | stored | thinned out | in counted gaps | held when the power was cut | "
     "of boots never heard of | unexplained | doubled"
 )
 
@@ -73,26 +78,42 @@ def _judge_boot(reader, number, boot, counted, *, final):
     if row is None:
         account.unexplained, account.unheard = (taken, 0) if final else (0, taken)
         return account
-    frames = [each.row for each in reader.frames_of(number, boot)]
-    lost = {seq for first, last, _ in reader.gaps_of(number, boot) for seq in range(first, last + 1)}
-    carried = _walk(account, frames, lost)
-    end = frames[-1].sample_index + frames[-1].samples if frames else 0
-    account.thinned += min(taken - end, carried)
-    rest = taken - account.stored - account.thinned - account.gaps - account.unexplained
-    if not final and json.loads(row.counts)["ended"]:
-        account.tails = rest
+    record = msgspec.json.decode(row.counts, type=BootRecord)
+    ended = record.ended and not final
+    carried = _walk(account, [each.row for each in reader.frames_of(number, boot)], _counted(record, ended))
+    account.thinned += min(taken - account.total(), carried)
+    _expect_counted(account, dropped_samples + let_go * FRAME_SAMPLES, ended)
+    if ended:
+        account.tails += taken - account.total()
     else:
-        account.unexplained += abs(rest)
-    beyond = account.gaps - dropped_samples - let_go * FRAME_SAMPLES
-    if beyond > 0:
-        account.gaps -= beyond
-        account.unexplained += beyond
+        account.unexplained += abs(taken - account.total())
     if not account.good:
         account.notes.append(
-            f"boot {boot}: {taken} taken, {dropped_samples} dropped, {let_go} frames let go; on record up to "
-            f"{end}: {account.unexplained} unexplained, {account.doubled} doubled, {account.gaps} in gaps"
+            f"boot {boot}: {taken} taken, {dropped_samples} dropped, {let_go} frames let go, over: {ended}; "
+            f"{account.unexplained} unexplained, {account.doubled} doubled, {account.gaps} in gaps"
         )
     return account
+
+
+def _counted(record, ended):
+    """Return the sequences in gaps of the host's account; while a boot goes on, what is pending is none."""
+    gaps = BootAccount(record.node, record.boot, record).gaps()
+    return {
+        seq
+        for gap in gaps
+        if gap.to_seq is not None and (ended or gap.reason != "pending")
+        for seq in range(gap.from_seq, gap.to_seq + 1)
+    }
+
+
+def _expect_counted(account, counted, ended):
+    """The node counts what it gives up: what else is in gaps it held when power was cut, or is unknown."""
+    beyond = max(0, account.gaps - counted)
+    account.gaps -= beyond
+    if ended:
+        account.tails += beyond
+    else:
+        account.unexplained += beyond
 
 
 def _walk(account, frames, lost):

@@ -63,6 +63,7 @@ def look(node):
         "light": SIGNS[shown[0]] if shown and lit else "dark",
         "buzzer": any(board.current.sounds.values()),
         "connected": node.client.connected,
+        "behind": node.backlog.held > 40,  # more than 3 s of frames are not confirmed
         "not_ready": list(node.adc.not_ready),
         "desync": list(node.adc.desync),
         "saturated": list(node.adc.saturated),

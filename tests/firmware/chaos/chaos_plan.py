@@ -44,18 +44,22 @@ POWER = {"power cut": (0.0, 0.0), "reboot": (0.0, 0.0)}
 WORDS = {"bad message": (0.0, 0.0)}
 
 
-def draw(seed, nodes, resetting, length_s, *, long_outages=False):
+def draw(seed, nodes, resetting, length_s, *, long_run=False):
     """Return the steps in order of time, all over by `length_s`. `resetting`: nodes that are reset as well.
 
-    `long_outages`: in a long run every eighth outage of a node's network is longer than its memory.
+    A long run leaves more time between faults, so that most of the way is there most of the time, and makes
+    every eighth outage of a node's network longer than a small memory.
     """
-    steps = lane(seed, 0, SERVERS, length_s, (1.5, 5.0))
+    pace = 5.0 if long_run else 1.0
+    steps = lane(seed, 0, SERVERS, length_s, (1.5 * pace, 5.0 * pace))
     for node in nodes:
-        steps += lane(seed, node, WIRE, length_s, (0.5, 5.0), stretch=10.0 if long_outages else None)
-        steps += lane(seed, node, CELLS, length_s, (0.0, 3.0))
-        steps += lane(seed, node, WORDS, length_s, (0.3, 2.0))
+        steps += lane(
+            seed, node, WIRE, length_s, (0.5 * pace, 5.0 * pace), stretch=10.0 if long_run else None
+        )
+        steps += lane(seed, node, CELLS, length_s, (0.0, 3.0 * pace))
+        steps += lane(seed, node, WORDS, length_s, (0.3, 2.0 * pace))
         if node in resetting:
-            steps += lane(seed, node, POWER, length_s, (10.0, 90.0) if long_outages else (5.0, 15.0))
+            steps += lane(seed, node, POWER, length_s, (5.0 * pace, 25.0 * pace) if long_run else (5.0, 15.0))
     return sorted(steps, key=lambda step: step.at_s)
 
 
