@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 RETRY_MIN_S = 0.25
 RETRY_MAX_S = 2.0  # space that was freed is used within this
 MAX_FRAMES = 4000  # of one transaction: more gains nothing and makes a failure cost more
+GATHER_S = 0.1  # frames that trickle in share a commit; nobody waits for it but `committed`, twice a second
+GATHER_MOST = 16  # batches and frames that go at once: MQTT 3.1.1 brokers send 20 and wait for the answers
 BETWEEN_TIMEOUT_S = 30.0  # work that can wait gives up then, and comes again
 FLUSH_TIMEOUT_S = 1.0  # at the end; what is not stored then is not acknowledged, and comes again
 
@@ -38,6 +40,7 @@ class Committer:
         self._waiting: deque[tuple[Batch, Callable[[], None] | None]] = deque()
         self._between: deque[tuple[Future[Any], Callable[[Journal], Any]]] = deque()
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
         self._stopping = threading.Event()
@@ -74,6 +77,8 @@ class Committer:
         """Hand in a batch; `stored` is called in the journal's thread once it is on the disk."""
         self._idle.clear()
         self._waiting.append((batch, stored))
+        if len(self._waiting) + len(batch.frames) > GATHER_MOST:
+            self._hurry.set()
         self._wake.set()
 
     def between(self, work: Callable[[Journal], T], timeout_s: float = BETWEEN_TIMEOUT_S) -> T:
@@ -83,6 +88,7 @@ class Committer:
         """
         turn: Future[T] = Future()
         self._between.append((turn, work))
+        self._hurry.set()
         self._wake.set()
         try:
             return turn.result(timeout_s)
@@ -95,6 +101,7 @@ class Committer:
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything handed in is stored; False when the time ran out."""
+        self._hurry.set()
         return self._idle.wait(timeout_s)
 
     def stop(self) -> None:
@@ -102,6 +109,7 @@ class Committer:
         if self._thread.is_alive():
             self.flush(FLUSH_TIMEOUT_S)
             self._stopping.set()
+            self._hurry.set()
             self._wake.set()
             self._thread.join(timeout=5.0)
         self._journal.close()
@@ -110,6 +118,8 @@ class Committer:
         while not self._stopping.is_set():
             self._wake.wait()
             self._wake.clear()
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()
             while (self._waiting or self._between) and not self._stopping.is_set():
                 if self._waiting:
                     self._one_commit()
