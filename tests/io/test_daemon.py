@@ -188,8 +188,8 @@ def test_a_session_zero_a_node_says_is_used_and_put_on_record(host, node):
     said = json.loads(about(7))
     said["zeros"]["session"] = {"unix_s": time.time(), "device_us": None, "counts": [3000] * 4}
     node.client.publish(f"{node.root}/about", json.dumps(said), 1, retain=True)
-    newest = lambda: str(host.reader.parameters("room-1")[-1])  # noqa: E731
-    wait_until(lambda: '"kind":"session"' in newest(), "the parameters on record")
+    recorded = lambda: str(host.reader.parameters("room-1"))  # noqa: E731
+    wait_until(lambda: '"kind":"session"' in recorded(), "the parameters on record")
     node.play(60, counts=np.full(8, 5000))
     load = lambda: (snapshot(host)["figure"]["bar"] or {}).get("value_n")  # noqa: E731
     wait_until(lambda: load() == pytest.approx(8.0, abs=1e-6), "the load by the new zero", within_s=2)
