@@ -34,8 +34,7 @@ PATIENCE_S = 20.0  # what was held is delivered, once more where the broker lost
 LONG_QUIET_S = 25.0  # two reports of health and some
 LEAST_HZ, MOST_HZ = 64, 84  # a machine that is short of time loses conversions, as the chip would
 MEMORY_STEP = 4096  # bytes: two modules of a command that come and go
-MEMORY_STEP_SHORT = 16384  # in the first minutes of a boot the heap settles: what is looked for is no end of it
-LONG_BOOT_S a leak cannot be told from them
+MEMORY_STEP_SHORT = 16384  # in its first minutes the heap of a boot settles
 LONG_BOOT_S = 1200
 LONG_RUN_MIN = 5
 
