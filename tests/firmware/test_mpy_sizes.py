@@ -9,7 +9,7 @@ from firmware_paths import FIRMWARE
 
 SOURCES = sorted(path for path in FIRMWARE.rglob("*.py") if "virtual" not in path.relative_to(FIRMWARE).parts)
 FILE_BUDGET = 10_000  # bytes of one .mpy: what a chip can load into a heap that is in use
-TOTAL_BUDGET = 100_000  # of the flash, drivers of every board included; the heap it takes is held in test_budgets
+TOTAL_BUDGET = 100_000  # of the flash, with the drivers of every board; test_budgets holds the heap
 
 
 def compile_for_esp32(source, folder):
