@@ -1,6 +1,6 @@
 """What of the chip outlives a reset but not a power cut: the memory of its clock, and why it was reset.
 
-Kept in a file of the host, for each start is a process of its own; without a file it lives as long as the process.
+Kept in a file of the host, for each start is a process of its own; without a file it lives as long as that.
 """
 
 import binascii
