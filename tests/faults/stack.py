@@ -201,7 +201,7 @@ class Stack:
         self.daemon.stop()
         return verdict
 
-    def wait_copied(self, patience_s=60):
+    def wait_copied(self, patience_s=240):  # samples stamped before the clock went back wait that long
         """Wait until InfluxDB has as many points as the journal has samples, or no more come."""
         newest, since = -1, time.monotonic()
         while time.monotonic() - since < patience_s:

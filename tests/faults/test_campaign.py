@@ -1,6 +1,5 @@
 """The fault campaign, a short run of it; and that it finds a daemon that acknowledges before it commits."""
 
-import random
 import time
 
 import pytest
@@ -15,8 +14,8 @@ def programs():
 
 
 def test_a_short_campaign_loses_nothing_and_doubles_nothing():
-    verdict, kills, _ = one_run(7, 8, virtual=0, rare=0)
-    assert sum(kills.values()) >= 8
+    verdict, kills, _ = one_run(7, 6, virtual=0, rare=0)
+    assert sum(kills.values()) >= 6
     assert verdict.good, (verdict.row(), verdict.notes)
     assert verdict.stored > 500
 
@@ -39,17 +38,14 @@ def lost_by(tmp_path, *, ack_first):
     """Kill the daemon while its disk is full; return how many samples nobody has any more."""
     build = ["--clock", tmp_path / "clock", *(["--ack-first"] if ack_first else [])]
     stack = Stack(tmp_path, influx=False, build=build, small_disk=True)
-    chance = random.Random(11)
     try:
         stack.start()
-        for _ in range(2):
-            wait_until(stack.daemon.accounting, "the daemon")
-            time.sleep(1 + chance.random())
-            stack.disk.fill(stack.daemon)
-            time.sleep(2)
-            stack.daemon.kill()
-            stack.disk.free(stack.daemon)
-            stack.start_daemon()
+        wait_until(lambda: (stack.daemon.accounting() or {}).get("samples_stored", 0) > 300, "samples", 30)
+        stack.disk.fill(stack.daemon)
+        time.sleep(2)
+        stack.daemon.kill()
+        stack.disk.free(stack.daemon)
+        stack.start_daemon()
         verdict = stack.finish()
     finally:
         stack.stop()

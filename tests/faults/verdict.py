@@ -137,9 +137,9 @@ def _records(reader):
             for gap in BootAccount(*key, record).gaps():
                 if gap.to_seq is not None:
                     gaps.setdefault(key, set()).update(range(gap.from_seq, gap.to_seq + 1))
-    if not reader.events("journal moved aside"):
-        return gaps, ended, None
     salvaged = [json.loads(detail) for *_, detail in reader.events("journal salvaged")]
+    if not salvaged and not reader.events("journal moved aside"):
+        return gaps, ended, None
     return gaps, ended, salvaged[-1]["frames_missing"] if salvaged else 0
 
 
