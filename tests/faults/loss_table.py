@@ -33,7 +33,7 @@ OTHERS = {
 
 def influx_down(stack, seconds):
     stack.influx.kill()
-    stack.influx.proxy.kill()  # so that the connection is refused, as a server's that is not there
+    stack.influx.proxy.stop()  # so that the connection is refused, as a server's that is not there
     time.sleep(seconds)
     stack.influx.proxy.start()
     stack.influx.start()

@@ -1,4 +1,4 @@
-"""The daemon is away while four nodes go on at the full rate: the broker keeps what comes, and it catches up."""
+"""The daemon is away while four nodes go on at the full rate: the broker keeps it, the daemon catches up."""
 
 import pytest
 from outage import NODES, play
