@@ -84,6 +84,7 @@ class TestNode:
         self.root = f"ashibar/v1/{studio}/{name}"
         self.boot, self.upto, self.held = boot, -1, {}
         self.committed_seen = threading.Event()
+        self.introduced = threading.Event()  # its own `state` and `about` are on their way
         self.sent_at = {}
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"node-{name}")
         self.client.reconnect_delay_set(0.1, 0.2)
@@ -99,6 +100,7 @@ class TestNode:
             f"{self.root}/state", json.dumps({"state": "online", "boot": self.boot}), 1, retain=True
         )
         client.publish(f"{self.root}/about", about(self.boot), 1, retain=True)
+        self.introduced.set()
 
     def _on_message(self, _client, _data, message):
         said = json.loads(message.payload)

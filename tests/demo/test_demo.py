@@ -85,6 +85,7 @@ def ideal_peaks_n(times_s, total_n):
     return [float(trace.mean_over(ends + shift - 0.0125, ends + shift).max()) for shift in shifts]
 
 
+@pytest.mark.alone
 def test_half_a_minute_of_the_built_in_session_loses_nothing_and_is_quick_and_right():
     need("mosquitto", "micropython")
     shown = demo(seconds=30)
@@ -100,6 +101,7 @@ def test_half_a_minute_of_the_built_in_session_loses_nothing_and_is_quick_and_ri
     assert shown["broker"].startswith("mosquitto")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("recording", ["kistler", "jump"])
 def test_the_peak_of_a_recording_is_stored_as_an_ideal_block_mean_would_keep_it(
     recording, recordings, tmp_path
@@ -135,6 +137,7 @@ def test_a_trace_of_one_cell_is_a_rig_of_one_hanger(tmp_path):
     assert (tmp_path / "kept" / "journal.sqlite").exists()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupt_ends_all_of_it_within_two_seconds(running, number, tmp_path):
     process, _, url = running

@@ -37,10 +37,10 @@ class House:
         self.committer.submit(batch)
         assert self.committer.flush(20)
 
-    def sink(self, url, database="ashibar"):
+    def sink(self, url, database="ashibar", points=None):
         writer = InfluxWriter(url, "-", database, "")
         new = InfluxSink(
-            self.path, writer, Points("studio"), self.committer.submit, studio="studio",
+            self.path, writer, points or Points("studio"), self.committer.submit, studio="studio",
             tell=lambda kind, data: self.said.append((kind, data)),
         )  # fmt: skip
         self.committer.on_commit(new.wake)
@@ -232,7 +232,7 @@ def test_a_line_the_server_refuses_is_kept_aside_and_the_rest_goes_on(house, inf
     good = Points("studio")(house.reader.frames_after(0, 1), house.reader)
     writer.write(good)
     writer.close()
-    house.sink(influx.url)._convert = Spoiled(Points("studio"), text)
+    house.sink(influx.url, points=Spoiled(Points("studio"), text))
     wait_until(house.caught_up, "the sink to catch up", within_s=30)
     assert one(influx, "count(index_bars)") == 800
     wait_until(house.reader.aside, "the line aside")

@@ -7,22 +7,9 @@ from ashibar.core.config import check
 from ashibar.daemon import Daemon
 from ashibar.io.journal import SafetyReader
 from bars import Api, Bars
-from nodes import document
+from rooms import configuration
 from servers import wait_until
 from virtual import VirtualHost
-
-
-def configuration(mosquitto, tmp_path, **sections):
-    """Return a document of one rig with a limit of 80 %, a band, and hangers for 60 kg."""
-    made = document(mosquitto.port, tmp_path / "journal.sqlite")
-    for cell in made["rig"][0]["cell"]:
-        cell["working_load_kg"] = 60
-    made["limits"] = {
-        "target_low_percent": 30,
-        "target_high_percent": 60,
-        "client_limit_percent": 80,
-    }
-    return made | sections
 
 
 @pytest.fixture

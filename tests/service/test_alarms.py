@@ -105,6 +105,7 @@ def latencies_s(page, key, times_s, start_s):
     return np.array(raised) - forces, np.array(stalled)
 
 
+@pytest.mark.alone
 def test_a_fall_is_raised_within_150_ms_of_the_force(host, mosquitto, tmp_path):
     times_s = [1.5 + 2.763 * number for number in range(4)]  # anywhere within a frame
     page, start_s = played(host, mosquitto, tmp_path, steps(times_s, [0] * 4, [11.0, 11.0, 10.0, 10.0]))
@@ -121,6 +122,7 @@ def check(found, delay_s, what):
     assert taken_s[quiet].max() <= BUDGET_S
 
 
+@pytest.mark.alone
 def test_over_limit_is_raised_within_its_delay_and_150_ms(host, mosquitto, tmp_path):
     host.api.post("sessions", by="Mei", therapist="Mei", client_code="A-17")
     times_s = [1.5 + 3.263 * number for number in range(3)]

@@ -14,7 +14,7 @@ from ashibar.core.config import SafetyLogConfig
 from ashibar.io.journal import SafetyReader
 from ashibar.service.heads import HeadKeeper, send_head, write_head
 from bars import KG, Api, Bars
-from conftest import configuration
+from rooms import configuration
 from servers import free_port, wait_until
 
 PROGRAM = """

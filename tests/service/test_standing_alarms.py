@@ -13,9 +13,9 @@ from ashibar.core.retention import Policy
 from ashibar.daemon import Daemon
 from ashibar.io.journal import Batch, Journal
 from bars import Api, Bars
-from conftest import configuration
 from nodes import ZERO_COUNT, TestNode, about
 from records import first_batch, frame_rows, load
+from rooms import configuration
 from servers import Mosquitto, find_program, free_port, wait_until
 
 KEYS = (
@@ -77,6 +77,7 @@ def troubled(tmp_path_factory):
     host.start()
     host.api = Api(host.url)
     node = TestNode(broker.port)
+    assert node.introduced.wait(10)
     said = json.loads(about(7, unix_s=time.time() - 400 * DAY_S))
     said["calibration"]["id"] = 2  # the first `about` has said another under 1
     drifted = [ZERO_COUNT + 50_000, *[ZERO_COUNT] * 3]
@@ -100,8 +101,12 @@ def test_what_only_the_host_sees_raises_its_alarm_and_is_normal_without_its_caus
 
 
 def test_a_clock_is_unsure_until_samples_came_and_sure_from_then_on(sound):
-    raised = [entry["data"] for entry in sound.api.log("alarm") if entry["data"]["key"] == "clock-unsure"]
-    assert [data["after"] for data in raised] == ["unacknowledged", "returned-unacknowledged"]
+    def raised():
+        entries = [entry["data"] for entry in sound.api.log("alarm")]
+        return [data["after"] for data in entries if data["key"] == "clock-unsure"]
+
+    wait_until(lambda: len(raised()) >= 2, "the clock to be sure")
+    assert raised() == ["unacknowledged", "returned-unacknowledged"]
 
 
 def test_a_store_out_of_room_is_raised_and_ends_when_there_is_room_again(sound):
