@@ -41,7 +41,8 @@ def same(one, other):
     assert one[0].spikes_dropped == other[0].spikes_dropped
     assert one[0].peaks == other[0].peaks
     for name in NAMES:
-        np.testing.assert_array_equal(column(one[1], name), column(other[1], name), err_msg=name)
+        # A vectorised square root may differ in its last bit with the length of the piece.
+        np.testing.assert_allclose(column(one[1], name), column(other[1], name), rtol=1e-14, err_msg=name)
     assert [s for p in one[1] for s in p.spikes] == [s for p in other[1] for s in p.spikes]
 
 
