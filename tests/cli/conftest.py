@@ -61,5 +61,6 @@ def daemon(tmp_path):
     }
     daemon = Daemon(check(document))
     daemon.start()
+    assert daemon.committer.flush(10.0), "its first entries are on disk"
     yield daemon
     daemon.stop()

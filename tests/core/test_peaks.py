@@ -11,7 +11,6 @@ def test_a_blow_of_two_samples_keeps_its_full_height():
     force_n[50:52] += 25 * KG
     state, _ = run(rig(), samples(force_n))
     assert state.peaks.bar_max_n == pytest.approx(120 * KG, abs=0.01)
-    assert state.peaks.cell_max_n == pytest.approx([30 * KG] * 4, abs=0.01)
 
 
 def test_the_greatest_client_load_comes_from_the_least_bar_load():
@@ -29,7 +28,7 @@ def test_reset_forgets():
 
 def test_unknown_samples_are_no_peaks():
     unknown = np.full(3, np.nan)
-    assert NO_PEAKS.with_rows(unknown, np.full((3, 4), np.nan)) == NO_PEAKS
-    known = NO_PEAKS.with_rows(np.array([np.nan, 3.0]), np.array([[np.nan] * 2, [1.0, 2.0]]))
-    assert (known.bar_max_n, known.cell_min_n) == (3.0, (1.0, 2.0))
-    assert known.with_rows(np.array([2.0]), np.array([[0.5, 1.5]])).cell_min_n == (0.5, 1.5)
+    assert NO_PEAKS.with_rows(unknown) == NO_PEAKS
+    known = NO_PEAKS.with_rows(np.array([np.nan, 3.0]))
+    assert (known.bar_max_n, known.bar_min_n) == (3.0, 3.0)
+    assert known.with_rows(np.array([2.0])).bar_min_n == 2.0

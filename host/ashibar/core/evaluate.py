@@ -323,7 +323,7 @@ def _finish(
         rows=held.take(slice(first, None)),
         bar_n=held_n[first:],
         after_us=int(rows.utc_us[-1]),
-        peaks=state.peaks.with_rows(bar_n, rows.force_n),
+        peaks=state.peaks.with_rows(bar_n),
         spikes_dropped=state.spikes_dropped + len(spikes),
     )
     return after, result
