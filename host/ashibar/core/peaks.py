@@ -1,4 +1,4 @@
-"""Extremes of the bar load at the full rate since they were reset. Block means would keep half of a landing."""
+"""Extremes of the bar load at the full rate since their reset. Block means would keep half of a landing."""
 
 from __future__ import annotations
 
