@@ -1,7 +1,9 @@
 """Processor time at 80 frames a second, live, beside a careful script: `steady.py [SECONDS] [ROUNDS]`.
 
-Ten nodes of 80 samples a second. The script writes bar load, client load and cells to InfluxDB; the daemon
-does the journal, uncertainty, validity, sessions, alarms and the feed of ten rigs besides. In interleaved
+Ten nodes of 80 samples a second, each on a rig where somebody works: a session runs with a body weight and
+the studio's limits, and the load moves, with strokes, shifts of weight and tremor, within those limits. One
+page watches one of the rigs. The script writes bar load, client load and cells to InfluxDB; the daemon does
+the journal, uncertainty, validity, sessions, alarms, lights and feed of ten rigs besides. In interleaved
 rounds. Also the time from the moment a frame is handed to the broker to a figure made of it on the feed.
 """
 
@@ -18,13 +20,38 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "faults")]
 
-from load import Frames, RawPublisher, about, topic  # noqa: E402
+import numpy as np  # noqa: E402
+from load import CELLS, NOISE_COUNT, SPAN_N_PER_COUNT, ZERO_COUNT, Frames, RawPublisher, about, topic  # noqa: E402
 from parts import DaemonProcess, cpu_s, node_names  # noqa: E402
 from servers import Influx, Mosquitto, accepts, wait_until  # noqa: E402
 
 NODES = 10
 FRAME_S = 0.125
 WARM_UP_S = 4.0
+LIMITS = "[limits]\ntarget_low_percent = 30\ntarget_high_percent = 70\nclient_limit_percent = 90\n"
+OF_SIGNAL = (
+    "client-near-limit",
+    "client-over-limit",
+    "fall",
+    "hanger-overload",
+    "uneven-hangers",
+    "cell-fault",
+)
+
+
+class Work(Frames):
+    """Somebody who works: most of the weight on the bars, more and less of it, with a hand's tremor."""
+
+    def __init__(self, seed, boot):
+        super().__init__(seed, boot)
+        chance = np.random.default_rng(seed)
+        time_s, share = np.arange(1280)[:, None] * 0.0125, chance.uniform(0.7, 1.3, CELLS)
+        stroke = 22 * np.sin(2 * np.pi * (time_s / 8 + chance.uniform(0, 0.2, CELLS)))
+        shift = 12 * np.tanh(4 * np.sin(2 * np.pi * time_s / 16)) * np.array([1, -1, 1, -1])
+        tremor = 0.8 * np.sin(2 * np.pi * (7 * time_s + chance.uniform(0, 1, CELLS)))
+        force_n = share * (70 + stroke) + shift + tremor
+        noise = chance.normal(0, NOISE_COUNT, force_n.shape)
+        self.counts = np.rint(ZERO_COUNT + force_n / SPAN_N_PER_COUNT + noise).astype("<i4")
 
 
 class Feed(threading.Thread):
@@ -46,10 +73,8 @@ class Feed(threading.Thread):
 
 def publish(port, seconds):
     """Send the frames of all nodes, evenly spread, in real time; return when each of bars-1 was sent."""
-    names, frames = node_names(NODES), [Frames(number, number + 1) for number in range(NODES)]
+    names, frames = node_names(NODES), [Work(number, number + 1) for number in range(NODES)]
     publisher = RawPublisher(port)
-    for name, each in zip(names, frames, strict=True):
-        publisher.publish(topic(name, "about"), about(each.boot), retain=True)
     begin, sent = time.monotonic() + 0.5, {}
     for seq in range(round(seconds / FRAME_S)):
         for number, (name, each) in enumerate(zip(names, frames, strict=True)):
@@ -60,6 +85,36 @@ def publish(port, seconds):
     publisher.wait()
     publisher.close()
     return sent
+
+
+def announce(port):
+    """Let all nodes say what they are."""
+    publisher = RawPublisher(port, "bench-nodes")
+    for number, name in enumerate(node_names(NODES)):
+        publisher.publish(topic(name, "about"), about(number + 1), retain=True)
+    publisher.wait()
+    publisher.close()
+
+
+def begin_sessions(port):
+    """Begin a session on every rig, with the studio's body weight and limits."""
+    for number in range(1, NODES + 1):
+        words = {"by": "bench", "rig": f"room-{number}", "therapist": f"t-{number}", "client_code": "A-17"}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1/sessions",
+            json.dumps(words).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+def alarms_raised(port):
+    """Return the alarms of the signal that stand on any rig: the load is one at which there are none."""
+    found = []
+    for number in range(1, NODES + 1):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alarms?rig=room-{number}") as answer:
+            found += [each["key"] for each in json.load(answer) if each["state"].startswith(("un", "ack"))]
+    return [key for key in found if key.split(":")[0] in OF_SIGNAL]
 
 
 def measured(pid, port, seconds):
@@ -101,12 +156,17 @@ def ashibar(directory, seconds, *, with_influx=True):
     broker, influx = Mosquitto(directory / "mosquitto").start(), Influx(directory / "influx").start()
     url = influx.url if with_influx else None
     daemon = DaemonProcess(directory / "daemon", node_names(NODES), broker.port, influx_url=url)
+    config = directory / "daemon" / "ashibar.toml"
+    config.write_text(config.read_text() + LIMITS)
     try:
         daemon.start()
         wait_until(lambda: accepts(daemon.port), "the page", 30)
+        announce(broker.port)
         time.sleep(1.5)
+        begin_sessions(daemon.port)
         feed = Feed(daemon.port)
         share, sent = measured(daemon.pid, broker.port, seconds)
+        assert not alarms_raised(daemon.port)
         delays = [(feed.seen[index] - at) * 1000 for index, at in sent.items() if index in feed.seen]
         return share, sorted(delays[len(delays) // 5 :])
     finally:
