@@ -102,6 +102,12 @@ def test_alarms_without_a_daemon_are_shown_as_it_left_them(run, record, monkeypa
     assert told.exit_code == 0
     assert "nobody watches" in told.output
     assert "inspection-due" in told.output
+    listed = json.loads(run("alarms", "--journal", record, "--json").output)
+    states = {each["key"]: each["state"] for each in listed}
+    assert (states["rig-over-rating"], states["fall"]) == ("not-armed", "normal")
+    shown = run("alarms", "--journal", record).output
+    assert "client-near-limit" in shown, "over, and nobody answered"
+    assert "rig-over-rating" not in shown
 
 
 def test_samples_are_exported_with_units_and_offsets(run, record):

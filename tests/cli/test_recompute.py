@@ -192,6 +192,39 @@ def test_a_restart_in_the_middle_of_a_session_changes_nothing_that_is_derived(wh
     studio.close()
 
 
+def hands_off_first():
+    """Twenty seconds of bars nobody touches, then hands on them, off and on again."""
+    force_n = np.random.default_rng(5).normal(0, 0.3, (40 * 80, 4))
+    force_n[20 * 80 : 30 * 80] += 40.0
+    force_n[34 * 80 :] += 40.0
+    return force_n
+
+
+@pytest.mark.parametrize("restarted_at_s", [None, 15, 20.6, 25])
+def test_a_session_begun_with_hands_off_is_derived_with_the_alarms_it_had(tmp_path, restarted_at_s):
+    asked = [(T0 + 5_003_000, start()), (T0 + 38_000_000, end())]
+    if restarted_at_s is not None:
+        restart = (
+            T0 + round(restarted_at_s * 1e6) + 1000,
+            lambda s: (s.service.stop(s._commit, s.now_us), s.start()),
+        )
+        asked.append(restart)
+    studio = played(tmp_path / "j.sqlite", in_order(hands_off_first()), asked)
+    over = [line for line in derived(studio).alarms if line.key == "client-over-limit"]
+    raised = [line for line in over if line.cause == "raise"]
+    assert [(line.at_us - T0) // 1_000_000 for line in raised] == [30]
+    log = [msgspec.json.decode(line) for line in studio.reader.log_lines()]
+    told = [
+        e["utc_us"]
+        for e in log
+        if e["kind"] == "alarm" and e["data"]["key"] == "client-over-limit" and e["data"]["cause"] == "raise"
+    ]
+    assert told == [line.at_us for line in raised]
+    if restarted_at_s is None:
+        assert checked(studio).differences == ()
+    studio.close()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_order_and_repetition_of_delivery_gives_the_same(tmp_path, seed):
     rows = list(frame_rows(session_load()))

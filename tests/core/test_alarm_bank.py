@@ -20,6 +20,7 @@ from alarm_signals import (
 )
 from ashibar.core.alarm import Act
 from ashibar.core.alarm_bank import (
+    NOT_ARMED,
     act,
     alarm_level,
     first_bank,
@@ -187,8 +188,16 @@ def test_an_alarm_without_its_limit_is_not_armed_and_says_so():
     assert raised(lines, "client-over-limit") == []
     shown = {view.key: view for view in views(plan, bank, bank.last_us)}
     assert not shown["client-over-limit"].armed
-    assert shown["rig-over-rating"].note == "not armed: the studio has set no rig_rating_n"
+    rating = shown["rig-over-rating"]
+    assert (rating.armed, rating.state) == (False, NOT_ARMED)
+    assert rating.note == "not armed, no rating entered: enter one (ashibar inspect rating)"
     assert shown["fall"].armed
+
+
+def test_an_alarm_that_is_not_armed_needs_no_samples_to_say_so():
+    plan = plan_alarms(CELLS, replace(LIMITS, rig_rating_n=None))
+    shown = {view.key: view.state for view in views(plan, first_bank(plan), START_US)}
+    assert (shown["rig-over-rating"], shown["client-over-limit"]) == (NOT_ARMED, State.ERROR)
 
 
 def test_a_stored_bank_goes_on_after_a_restart_with_its_alarms():
@@ -304,9 +313,24 @@ def test_the_host_observes_its_own_alarms_and_no_others():
         observe(PLAN, bank, {"fall": False}, START_US)
 
 
-def test_an_action_on_an_alarm_that_is_not_armed_or_not_there_is_refused():
+def test_an_alarm_whose_limit_is_gone_can_be_acknowledged_and_then_shows_that_it_is_not_armed():
+    bank, _ = run(signal(seconds((5, 2))))
     bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))
+    bank, _ = replan(PLAN, bare, bank, bank.last_us)
+    shown = {view.key: view.state for view in views(bare, bank, bank.last_us)}
+    assert shown["client-over-limit"] is State.RETURNED
+    bank, lines = act(bare, bank, "client-over-limit", Act(Input.ACKNOWLEDGE, "Mei"), bank.last_us)
+    assert [(line.by, line.after) for line in lines] == [("Mei", State.NORMAL)]
+    shown = {view.key: view.state for view in views(bare, bank, bank.last_us)}
+    assert shown["client-over-limit"] == NOT_ARMED
+
+
+def test_shelving_an_alarm_that_is_not_armed_and_acting_on_one_not_there_is_refused():
+    bare = plan_alarms(CELLS, replace(LIMITS, client_limit_n=None))
+    shelve = Act(Input.SHELVE, "Mei", "later", 60.0)
     with pytest.raises(RefusedError, match="set the limit first"):
+        act(bare, first_bank(bare), "client-over-limit", shelve, START_US)
+    with pytest.raises(RefusedError, match="nothing to acknowledge"):
         act(bare, first_bank(bare), "client-over-limit", Act(Input.ACKNOWLEDGE, "Mei"), START_US)
     with pytest.raises(KeyError, match="ashibar alarms"):
         act(PLAN, first_bank(PLAN), "nothing", Act(Input.ACKNOWLEDGE, "Mei"), START_US)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from ashibar.cli.options import Place
 
 RIG = click.option("--rig", help="Where there are several.")
+QUIET = ("normal", "not-armed")  # nothing to be done about them
 NOTE = click.option("--note", required=True, help="Why.")
 
 
@@ -36,8 +36,7 @@ def alarms(*, place: Place, rig: str | None, everything: bool) -> None:
     if place.as_json:
         print_json(listed)
         return
-    shown = [each for each in listed if everything or each["state"] != "normal" or each["latched"]]
-    shown = [each for each in shown if everything or each.get("armed", True)]
+    shown = [each for each in listed if everything or each["state"] not in QUIET or each["latched"]]
     columns = ("rig", "alarm", "state", "priority", "since", "by", "note")
     show.table(f"{title}: {len(shown)} of {len(listed)}", columns, (_line(each) for each in shown))
 
@@ -53,17 +52,12 @@ def _line(each: dict[str, Any]) -> tuple[Any, ...]:
 def _left(place: Place, rig: str | None) -> list[dict[str, Any]]:
     """Return the alarms as the journal has them for a restart."""
     from ashibar.replay.source import rigs  # noqa: PLC0415 - --help stays quick
+    from ashibar.service.alarms import as_left  # noqa: PLC0415
 
     found = []
     with place.reader() as reader:
         for name in rigs(reader) if rig is None else [rig]:
-            kept = reader.rig_state(name).get("alarms")
-            states = {} if kept is None else json.loads(kept)["states"]
-            for key, state in states.items():
-                fields = {
-                    name: state[name] for name in ("latched", "since_us", "by", "note", "shelved_until_us")
-                }
-                found.append({"rig": name, "key": key, "state": state["name"], "priority": ""} | fields)
+            found += [{"rig": name} | view._asdict() for view in as_left(reader, name)]
     return found
 
 

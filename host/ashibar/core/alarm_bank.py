@@ -22,7 +22,8 @@ from ashibar.core.alarm import (
     step,
 )
 from ashibar.core.alarm_conditions import LOST_AFTER_US, Carry, evaluate_conditions, first_carry
-from ashibar.core.alarm_states import Priority, State
+from ashibar.core.alarm_states import Input, Priority, State
+from ashibar.core.hands import AWAITED, Hands
 from ashibar.core.records import RefusedError
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
 
 LOST_NOTE: Final = "not readable for 0.5 s"
 DISARMED_NOTE: Final = "its limit was taken away"
+NOT_ARMED: Final = "not-armed"  # shown where an alarm has no limit and nothing of it is left to answer
+AWAITS_HANDS_NOTE: Final = "not armed yet: it waits for the first load on the bars, 2 kg for 1 s"
+OF_CLIENT: Final = "client_limit_n"
+NO_LIMIT_NOTES: Final = {
+    "rig_rating_n": "not armed, no rating entered: enter one (ashibar inspect rating)",
+    "working_load_n": "not armed, no working load set: set working_load_kg of this hanger",
+}
+# What may be done with an alarm that is not armed: answer for what it was, and put it back.
+UNARMED_ACTIONS: Final = (Input.ACKNOWLEDGE, Input.INSPECT, Input.UNSHELVE, Input.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,13 @@ class Bank:
 
 
 class AlarmView(NamedTuple):
-    """One alarm as a person sees it. `armed` False: it has no limit, and warns of nothing."""
+    """One alarm as a person sees it. `armed` False: it has no limit, or waits for hands; it warns of nothing.
+
+    `state` is one of `State`, or NOT_ARMED.
+    """
 
     key: str
-    state: State
+    state: str
     armed: bool
     latched: bool
     priority: Priority
@@ -72,8 +85,9 @@ def first_bank(
     last_us: int | None = None,
     *,
     live: bool = False,
+    hands: Hands = Hands(),  # noqa: B008 - a frozen struct
 ) -> Bank:
-    """Begin without a memory, or with the `states` by key, newest sample and `live` of an earlier run.
+    """Begin without a memory, or with the `states` by key, newest sample, `live`, `hands` of an earlier run.
 
     What needs a stretch of signal (stuck, noise, uneven hangers, the rise of a fall) begins anew.
     """
@@ -86,7 +100,7 @@ def first_bank(
     above[:levels] = raised[:levels]
     known_us = np.full(plan.signals, -1 if last_us is None else last_us, dtype=np.int64)
     waiting = _waiting(plan, chosen, range(len(chosen)))
-    return Bank(chosen, replace(carry, above=above), known_us, raised, waiting, last_us, live)
+    return Bank(chosen, replace(carry, above=above, hands=hands), known_us, raised, waiting, last_us, live)
 
 
 def states_by_key(plan: Plan, bank: Bank) -> dict[str, AlarmState]:
@@ -115,7 +129,8 @@ def _restarted(plan: Plan, bank: Bank) -> Bank:
         for column, (alarm, state) in enumerate(zip(plan.alarms, bank.states, strict=True))
     }
     above = bank.carry.above
-    fresh = first_bank(plan, states, live=bank.live)
+    hands = structs.replace(bank.carry.hands, since_us=None, last_us=None)
+    fresh = first_bank(plan, states, live=bank.live, hands=hands)
     return replace(fresh, carry=replace(fresh.carry, above=above), last_true=bank.last_true)
 
 
@@ -276,15 +291,19 @@ def act(plan: Plan, bank: Bank, key: str, action: Act, now_us: int) -> tuple[Ban
     Raises KeyError for an unknown key and RefusedError where the action is not possible or nobody signed it.
     """
     column = _column(plan, key)
-    if not plan.armed[column]:
+    if not plan.armed[column] and action.what not in UNARMED_ACTIONS:
         raise RefusedError(f"{key}: an armed alarm was expected, it has no limit: set the limit first.")
     return _one(plan, bank, column, action, now_us)
 
 
 def set_live(plan: Plan, bank: Bank, *, live: bool, now_us: int) -> tuple[Bank, tuple[Transition, ...]]:
-    """Begin or end the time in which session priorities hold; a raised priority resets acknowledgements."""
+    """Begin or end the time in which session priorities hold; a raised priority resets acknowledgements.
+
+    The alarms of the client's load wait for hands on the bars then: before that nobody stands on a client.
+    """
     after, lines = replace(bank, live=live), _none()
     if live and not bank.live:
+        after = replace(after, carry=replace(bank.carry, hands=AWAITED))
         for column, (idle, used) in enumerate(zip(plan.alarms, plan.live_alarms, strict=True)):
             if idle.priority is not used.priority:
                 event = Escalate(f"a session began: priority {used.priority}")
@@ -335,16 +354,18 @@ def views(plan: Plan, bank: Bank, now_us: int) -> tuple[AlarmView, ...]:
     stale = bank.last_us is None or now_us - bank.last_us > LOST_AFTER_US
     shown = []
     for column, (alarm, state) in enumerate(zip(_alarms(plan, bank), bank.states, strict=True)):
-        name, note = state.name, state.note
-        if column < plan.signals and stale and name not in (State.SHELVED, State.OUT_OF_SERVICE):
+        armed = is_armed(plan, bank, column)
+        name: str = state.name
+        note = state.note
+        if not armed:
+            name, note = _unarmed(plan, bank, column)
+        elif column < plan.signals and stale and state.name not in (State.SHELVED, State.OUT_OF_SERVICE):
             name, note = State.ERROR, "no fresh sample"
-        if not plan.armed[column]:
-            note = f"not armed: the studio has set no {alarm.limit}"
         shown.append(
             AlarmView(
                 alarm.key,
                 name,
-                plan.armed[column],
+                armed,
                 state.latched,
                 alarm.priority,
                 state.since_us,
@@ -356,6 +377,25 @@ def views(plan: Plan, bank: Bank, now_us: int) -> tuple[AlarmView, ...]:
             )
         )
     return tuple(shown)
+
+
+def is_armed(plan: Plan, bank: Bank, column: int) -> bool:
+    """Tell whether an alarm has its limit and, if it is one of the client's load, hands have been on."""
+    waits = plan.alarms[column].limit == OF_CLIENT and not bank.carry.hands.on
+    return plan.armed[column] and not waits
+
+
+def _unarmed(plan: Plan, bank: Bank, column: int) -> tuple[str, str]:
+    """Give state and note of an alarm that is not armed: what is still to be answered is shown as it is."""
+    alarm, state = plan.alarms[column], bank.states[column]
+    if plan.armed[column]:
+        note = AWAITS_HANDS_NOTE
+    elif alarm.limit == OF_CLIENT and not bank.live:
+        note = "not armed: no session is running"
+    else:
+        note = NO_LIMIT_NOTES.get(alarm.limit or "", "not armed, no limit set: set one for this session")
+    nothing_left = state.name in (State.NORMAL, State.ERROR) and not (state.owed or state.latched)
+    return (NOT_ARMED if nothing_left else state.name), note
 
 
 def alarm_level(plan: Plan, bank: Bank) -> str:

@@ -22,6 +22,7 @@ from ashibar.core.alarm_table import (
     UNEVEN,
 )
 from ashibar.core.cell_faults import NOISE, STUCK, FaultCarry, first_fault_carry, follow_faults
+from ashibar.core.hands import Hands, follow, is_touched
 from ashibar.core.units import NEWTON_PER_KG
 from ashibar.core.validity import CellFault
 
@@ -184,6 +185,7 @@ class Carry:
     recent_n: NDArray[np.float64]
     uneven_us: tuple[int, ...]  # a bar each: loaded time in the uneven state
     faults: FaultCarry
+    hands: Hands = Hands()  # noqa: RUF009 - a frozen struct
 
 
 def first_carry(plan: Plan) -> Carry:
@@ -229,6 +231,7 @@ def evaluate_conditions(
 ) -> tuple[Truths, Carry]:
     """Evaluate every condition on `block`; `previous_us` is the stamp of the sample before it, if any."""
     level_n = _levels(block)
+    hands = _await_hands(plan, carry.hands, block, level_n)
     above, last_above = _schmitt(level_n, plan.high_n, plan.low_n, carry.above)
     rises, recent_us, recent_n = _rises(block, carry)
     dt_us = _spacing(block.utc_us, previous_us)
@@ -245,7 +248,17 @@ def evaluate_conditions(
         known[:, 3 + cells] = readable[:, 2]
         known[:, 4 + cells : 4 + cells + uneven.shape[1]] = uneven_known
     truths = Truths(true, known, all_known, level_n, fault)
-    return truths, Carry(last_above, recent_us, recent_n, uneven_us, faults)
+    return truths, Carry(last_above, recent_us, recent_n, uneven_us, faults, hands)
+
+
+def _await_hands(plan: Plan, hands: Hands, block: SignalBlock, level_n: NDArray[np.float64]) -> Hands:
+    """Take the client's load out of `level_n` until hands have been on the bars; nan stays nan."""
+    if hands.on:
+        return hands
+    touched = is_touched(block.force_n, block.bar_n, plan.bars)
+    armed, after = follow(hands, block.utc_us, touched, ~np.isnan(block.bar_n))
+    level_n[~armed, :2] = np.where(np.isnan(level_n[~armed, :2]), np.nan, -np.inf)
+    return after
 
 
 def _levels(block: SignalBlock) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ashibar.core import evaluate
 from ashibar.core.display import digits, one_euro_weights
+from ashibar.core.hands import HANDS_ON_N
 from ashibar.core.uncertainty import bar_uncertainty, cell_uncertainty, expanded
-from ashibar.core.units import NEWTON_PER_KG
 from ashibar.core.validity import REASONS, CellFault, Validity, fault_reason
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 STALE_AFTER_S: Final = 1.0
 AHEAD_S: Final = 1.0  # a sample stamped later than now by more than this has no known age
-HANDS_OFF_N: Final = 2.0 * NEWTON_PER_KG  # each bar and the sum below this: nobody holds on
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -194,7 +193,7 @@ def _hands_off(load: _Load, params: RigParameters) -> bool:
     """Tell whether neither the sum nor any bar carries anything to speak of."""
     bars = [params.side(name) for name in dict.fromkeys(cell.bar for cell in params.cells)]
     sums = [load.bar_n, *(float(load.force_n[columns].sum()) for columns in bars)]
-    return all(abs(total) < HANDS_OFF_N for total in sums)
+    return all(abs(total) <= HANDS_ON_N for total in sums)
 
 
 def _band(client: Reading | None, fraction: float | None, params: RigParameters) -> str | None:

@@ -104,7 +104,7 @@ def _watched_until(reader: SafetyReader, now_us: int) -> int:
 
 def whole_sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> tuple[int, int]:
     """Widen a stretch to the sessions that reach into or out of it."""
-    before = reader.sessions(rig, to_us=from_us - 1, limit=1)
+    before = reader.sessions(rig, to_us=from_us, limit=1)  # what a session begins with is set at its start
     inside = reader.sessions(rig, from_us=from_us, to_us=to_us, limit=1)
     begin_us, end_us = from_us, to_us
     for row in before:

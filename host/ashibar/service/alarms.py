@@ -14,12 +14,15 @@ from ashibar.core import alarm_bank
 from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (AlarmState: msgspec reads it)
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
 from ashibar.core.alarm_states import Input, State
+from ashibar.core.hands import Hands
+from ashibar.replay.script import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ashibar.core.alarm_bank import AlarmView
     from ashibar.core.evaluate import Evaluation
+    from ashibar.io.journal import SafetyReader
 
 ACTIONS: Final = {
     "acknowledge": Input.ACKNOWLEDGE,
@@ -39,6 +42,7 @@ class Kept(msgspec.Struct, frozen=True):
     states: dict[str, AlarmState]
     last_us: int | None
     live: bool
+    hands: Hands = Hands()
 
 
 class RigAlarms:
@@ -51,7 +55,9 @@ class RigAlarms:
             self._bank = alarm_bank.first_bank(self._plan)
         else:
             memory = msgspec.json.decode(kept, type=Kept)
-            self._bank = alarm_bank.first_bank(self._plan, memory.states, memory.last_us, live=memory.live)
+            self._bank = alarm_bank.first_bank(
+                self._plan, memory.states, memory.last_us, live=memory.live, hands=memory.hands
+            )
         self._shown = self._bank
 
     @property
@@ -66,7 +72,13 @@ class RigAlarms:
     @property
     def kept(self) -> Kept:
         """What to store for a restart."""
-        return Kept(alarm_bank.states_by_key(self._plan, self._bank), self._bank.last_us, self._bank.live)
+        states = alarm_bank.states_by_key(self._plan, self._bank)
+        return Kept(states, self._bank.last_us, self._bank.live, self._bank.carry.hands)
+
+    @property
+    def awaits_hands(self) -> bool:
+        """Whether the alarms of the client's load wait for the first load on the bars of this session."""
+        return not self._bank.carry.hands.on
 
     def take(self, seen: Evaluation) -> tuple[Transition, ...]:
         """Evaluate final samples; give what goes on record."""
@@ -125,7 +137,7 @@ class RigAlarms:
         return bool(self.kept.states[key].condition)
 
     def page(self, now_us: int) -> list[dict[str, Any]]:
-        """Give the alarms a page lists, worst first; those not armed are left out."""
+        """Give the alarms a page lists, worst first; those with nothing to say are left out."""
         return [_plain(view) for view in _ranked(self.views(now_us))]
 
     def level(self) -> str:
@@ -133,9 +145,20 @@ class RigAlarms:
         return alarm_bank.alarm_level(self._plan, self._shown)
 
 
+def as_left(reader: SafetyReader, rig: str) -> tuple[AlarmView, ...]:
+    """Give the alarms of a rig as the daemon left them; none where it has never run for this rig."""
+    kept, held = reader.rig_state(rig).get("alarms"), settings_of(reader, rig)
+    if kept is None or not held:
+        return ()
+    settings = held[-1].settings
+    left = RigAlarms(settings.cells, settings.limits, kept)
+    return left.views(left.last_us or 0)
+
+
 def _ranked(views: Sequence[AlarmView]) -> list[AlarmView]:
-    listed = [view for view in views if view.armed and (view.state is not State.NORMAL or view.latched)]
-    order = [State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED]
+    quiet = (State.NORMAL, alarm_bank.NOT_ARMED)
+    listed = [view for view in views if view.state not in quiet or view.latched]
+    order: list[str] = [State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED]
 
     def rank(view: AlarmView) -> tuple[bool, int, int]:
         standing = view.state in order

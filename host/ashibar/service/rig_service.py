@@ -242,7 +242,12 @@ class RigService:
             limit = target.limit_n / weight.value_n
         session = self.session.page(now_us) | {"required": params.session_required}
         return {
-            "limits": {"low": target.low, "high": target.high, "limit": limit},
+            "limits": {
+                "low": target.low,
+                "high": target.high,
+                "limit": limit,
+                "armed": not self.alarms.awaits_hands,
+            },
             "session": session,
             "alarms": self.alarms.page(now_us),
             "alarm_level": self.alarms.level(),
@@ -292,7 +297,10 @@ class RigService:
         """Take samples that are final."""
         if not len(seen):
             return
+        awaited = self.alarms.awaits_hands
         self.alarm_lines(self.alarms.take(seen))
+        if awaited and not self.alarms.awaits_hands:
+            self.record.state(self.name, "alarms", self.alarms.kept)  # armed is armed, also after a restart
         self.session.newest_us = self.alarms.last_us
         bar_n = np.where(seen.zeroed, seen.bar_n, np.nan)
         self.session.loaded(loaded_runs(seen.utc_us, bar_n), self.now_us)

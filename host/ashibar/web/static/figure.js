@@ -31,7 +31,9 @@ export const plain = (word) => String(word ?? "").toLowerCase().replaceAll(/[_-]
 // May this figure be shown as a number?
 export const showable = (figure) => Boolean(figure?.client) && SHOWN.has(plain(figure.validity));
 
-export const overLimit = (figure, limits) => limits?.limit != null && figure.fraction > limits.limit;
+// Before the first load on the bars of a session nobody stands on a client: no limit is exceeded then.
+export const overLimit = (figure, limits) =>
+  limits?.limit != null && limits.armed !== false && figure.fraction > limits.limit;
 
 // How many digits the whole part can need: the load does not go far beyond the body weight (pushing up).
 export function slotsFor(figure) {

@@ -1,0 +1,47 @@
+"""What can still be answered once a session is over, and what is shown of alarms that warn of nothing."""
+
+import numpy as np
+import pytest
+from ashibar.replay.verify import verify_span
+from records import T0
+from studio import RIG, Studio, act, end, in_order, start
+
+UNTIL_US = T0 + 30_000_000
+
+
+@pytest.fixture
+def over(tmp_path):
+    """A host whose session ended while the load on the client was near and over its limit."""
+    force_n = np.random.default_rng(2).normal(0, 0.3, (24 * 80, 4))
+    force_n[6 * 80 : 10 * 80] += 40.0
+    studio = Studio(tmp_path / "j.sqlite")
+    studio.about()
+    studio.play(in_order(force_n), [(T0 + 5_003_000, start()), (T0 + 14_000_000, end())], UNTIL_US)
+    yield studio
+    studio.close()
+
+
+def states(studio):
+    views = studio.service.rigs[RIG].alarms.views(studio.now_us)
+    return {view.key: view.state for view in views}
+
+
+@pytest.mark.parametrize("key", ["client-near-limit", "client-over-limit"])
+def test_an_alarm_of_a_session_is_listed_and_answered_after_it_ended(over, key):
+    page = over.service.rigs[RIG].page(over.now_us)
+    assert states(over)[key] == "returned-unacknowledged"
+    assert key in {alarm["key"] for alarm in page["alarms"]}
+    act(key)(over)
+    assert states(over)[key] == "not-armed"
+    page = over.service.rigs[RIG].page(over.now_us)
+    assert key not in {alarm["key"] for alarm in page["alarms"]}
+    over.sum_up()
+    assert verify_span(over.reader, RIG, T0, UNTIL_US, now_us=over.now_us).differences == ()
+
+
+def test_a_rating_nobody_entered_is_neither_an_error_nor_normal(over):
+    rig = over.service.rigs[RIG]
+    (view,) = [each for each in rig.alarms.views(over.now_us) if each.key == "rig-over-rating"]
+    assert (view.state, view.armed) == ("not-armed", False)
+    assert "no rating entered: enter one" in view.note
+    assert "rig-over-rating" not in {alarm["key"] for alarm in rig.page(over.now_us)["alarms"]}
