@@ -24,7 +24,7 @@ PLACES = [
     "/usr/local/sbin",
     str(ROOT / ".tools/bin"),
 ]
-READY_WITHIN_S = 15.0
+READY_WITHIN_S = 45.0
 
 
 def find_program(name):

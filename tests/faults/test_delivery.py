@@ -66,7 +66,7 @@ def stored(daemon):
 def session_exists(mosquitto):
     """Wait until the broker knows the daemon's subscription: what is published then is kept for it."""
     probe = TestNode(mosquitto.port, boot=99)
-    assert probe.committed_seen.wait(15)
+    assert probe.committed_seen.wait(45)
     probe.stop()
 
 
@@ -140,7 +140,7 @@ time.sleep(60)
 @pytest.mark.parametrize("saved", [False, True], ids=["never saved", "saved once"])
 def test_a_killed_broker_loses_nothing_of_a_node_that_waits_for_committed(mosquitto, daemon, saved):
     node = TestNode(mosquitto.port)
-    assert node.committed_seen.wait(15)
+    assert node.committed_seen.wait(45)
     if saved:
         mosquitto.save()
     for seq in range(600):

@@ -154,9 +154,9 @@ def slow_chip(chain):
     begin_s = time.monotonic()
     chain.nodes[2].tell(do="fault", fault="slow_chip", cell=CELL, for_s=3, amount=1.25)
     time.sleep(1.5)
-    frames = chain.wire.since("bars-2", "samples", begin_s + 0.5)
-    samples = sum(len(frame.counts) for frame in frames)
-    rate_hz = samples / (time.monotonic() - begin_s - 0.5)
+    *_, first, last = chain.wire.since("bars-2", "samples", begin_s + 0.5)
+    # By the node's own time: how late a busy machine delivers them says nothing about the chip.
+    rate_hz = (last.sample_index - first.sample_index) / (last.device_us - first.device_us) * 1e6
     seen = look(chain, 2, light="bar", validity=("valid", "motion"))
     slower = "fewer samples a second" if rate_hz < 72 else "80 samples a second"
     seen.wire = f"readings, {slower}"
