@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ashibar.core import hangtest
 from ashibar.core.rig import RigParameters
-from loads import KG, T0, column, cut, rig, run, samples
+from loads import HANGERS, KG, T0, column, cut, rig, run, samples
 
 
 def bars(*stretches, noise_kg=0.1):
@@ -99,12 +99,36 @@ def test_bars_that_are_not_zeroed_fail_it():
     assert "not zeroed" in hung((1, 0), params=rig(zero_max_age_s=60.0)).reason
 
 
-def test_a_faulty_cell_fails_it():
-    made = samples(bars((1, 0), (5, 70)))
-    made.counts[300, 1] = -0x800001
+def unreadable(first, count, *, pieces=()):
+    """A hang test of somebody of 70 kg in which a cell cannot be read for `count` samples."""
+    made = samples(bars((1, 0), (11, 70)))
+    made.counts[first : first + count, 1] = -0x800001
+    _, parts = run(rig(), *cut(made, list(pieces)))
+    test = hangtest.begin(T0)
+    for part in parts:
+        test = hangtest.advance(test, part, HANGERS)
+    return test
+
+
+@pytest.mark.parametrize("first", [40, 300, 860])
+def test_a_cell_that_cannot_be_read_for_less_than_a_fifth_of_a_second_does_not_end_it(first):
+    for count in (1, 16):
+        test = unreadable(first, count, pieces=[first + 5, first + 10])
+        assert (test.phase, test.reason[:22]) == ("passed", "The bars read 70.0 kg.")
+
+
+def test_a_cell_that_stays_unreadable_fails_it_by_name_and_fault():
+    test = unreadable(300, 17, pieces=[305, 310])
+    assert test.phase == "failed"
+    assert test.reason == "left-foot does not answer."
+    assert "cable of this cell" in test.remedy
+
+
+def test_many_short_dropouts_do_not_add_up():
+    made = samples(bars((1, 0), (11, 70)))
+    made.counts[100::20, 1] = -0x800001
     _, parts = run(rig(), made)
-    test = hangtest.advance(hangtest.begin(T0), parts[0])
-    assert "stopped working" in test.reason
+    assert hangtest.advance(hangtest.begin(T0), parts[0]).phase == "passed"
 
 
 def test_missing_data_fail_it():

@@ -90,13 +90,31 @@ def test_a_hole_in_the_window_is_refused():
     assert "5 seconds" in propose([first, last], rig(), END_US).reason
 
 
+def test_half_a_second_of_which_nothing_could_be_read_is_refused():
+    made = samples(steady([0] * 4, 420))
+    kept = np.r_[0:221, 260:420]  # of the half second from sample 220 on there is only that one
+    sparse = NodeSamples("bars", 1, 0, made.utc_us[kept], made.counts[kept], made.calibration)
+    sparse.counts[220, 2] = -0x800002
+    assert "5 seconds" in propose([sparse], rig(), END_US).reason
+
+
 def test_old_data_are_refused():
     assert propose([samples(steady([0] * 4, 420))], rig(), END_US + 600_000).zero is None
 
 
-def test_a_faulty_cell_is_refused_by_name():
+@pytest.mark.parametrize("rows", [slice(410, 411), slice(200, 215), slice(100, 420, 27)])
+def test_a_cell_unreadable_for_less_than_a_fifth_of_a_second_does_not_hinder(rows):
+    made = samples(steady([0.2, -0.1, 0.1, 0.3], 420))
+    made.counts[rows, 3] = -0x800002
+    answer = propose([made], rig(), END_US)
+    assert answer.reason == ""
+    assert answer.zero.counts == pytest.approx(1000 + np.array([0.2, -0.1, 0.1, 0.3]) * KG / 0.001, abs=1)
+
+
+@pytest.mark.parametrize("rows", [slice(200, 217), slice(100, 420, 10)])
+def test_a_faulty_cell_is_refused_by_name(rows):
     made = samples(steady([0] * 4, 420))
-    made.counts[410, 3] = -0x800002
+    made.counts[rows, 3] = -0x800002
     assert propose([made], rig(), END_US).reason == "right-foot is read with errors."
 
 

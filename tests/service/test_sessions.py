@@ -26,7 +26,9 @@ def test_a_session_is_started_shown_summed_up_and_chained(host, bars):
     wait_until(lambda: (figure(host)["client"] or {}).get("value_n", 0) < 41 * KG, "the loaded figure")
     envelope = host.feed.snapshot("room-1")
     assert envelope["session"]["session"]["therapist"] == "Mei"
-    assert envelope["limits"] == {"low": 0.3, "high": 0.6, "limit": pytest.approx(0.8)}
+    studios = {"low": 0.3, "high": 0.6, "limit": pytest.approx(0.8)}
+    assert envelope["limits"] == studios | {"armed": envelope["limits"]["armed"]}
+    wait_until(lambda: host.feed.snapshot("room-1")["limits"]["armed"], "a second of hands on the bars")
     time.sleep(1.0)
     ended = host.api.post(f"sessions/{session['id']}/end", by="Mei", notes="calm")
     assert ended["notes"] == "calm"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ashibar.core.alarm import AlarmDefinition
 from ashibar.core.alarm_states import TABLE, Priority, State
 from ashibar.core.units import NEWTON_PER_KG
+from ashibar.core.validity import UNREADABLE_US
 
 DEADBAND_N = (
     2 * NEWTON_PER_KG
@@ -67,7 +68,8 @@ CELL_FAULT = AlarmDefinition(
         "the cell is unreadable (saturated, not ready, desync, absent, missing) for 0.2 s, reads one value "
         "for 5 s, or is three times as noisy as its record"
     ),
-    on_delay_s=0.2, off_delay_s=SETTLE_S, priority=MEDIUM, priority_in_session=HIGH, shelve_limit_s=HOUR_S,
+    on_delay_s=UNREADABLE_US / 1e6, off_delay_s=SETTLE_S, priority=MEDIUM, priority_in_session=HIGH,
+    shelve_limit_s=HOUR_S,
     message="A load cell cannot be trusted",
     what_to_do="Do not rely on the figure. Check cable and connector of the cell named here.",
 )  # fmt: skip

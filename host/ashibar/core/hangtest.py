@@ -12,9 +12,11 @@ import numpy as np
 
 from ashibar.core.bodyweight import MAX_N, MIN_N, BodyWeight
 from ashibar.core.units import NEWTON_PER_KG
-from ashibar.core.validity import Validity
+from ashibar.core.validity import UNREADABLE_US, CellFault, Validity, fault_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ashibar.core.evaluate import Evaluation
@@ -44,7 +46,8 @@ class HangTest:
     """Where the procedure stands: what to say, and after it pass or fail with the reason and the remedy.
 
     `scale_n` is what a scale said, None without one. `median_n`, `mad_n` and `u_n` (standard) are newtons,
-    None before the end. `progress` runs from 0 to 1 while hanging.
+    None before the end. `progress` runs from 0 to 1 while hanging. `unread_us` is since when samples cannot
+    be read, None while they can.
     """
 
     phase: Phase
@@ -53,6 +56,7 @@ class HangTest:
     since_us: int | None = None
     utc_us: NDArray[np.int64] | None = None
     bar_n: NDArray[np.float64] | None = None
+    unread_us: int | None = None
     progress: float = 0.0
     median_n: float | None = None
     mad_n: float | None = None
@@ -85,12 +89,15 @@ def begin(now_us: int, scale_n: float | None = None) -> HangTest:
     return HangTest("waiting", now_us, scale_n)
 
 
-def advance(test: HangTest, seen: Evaluation) -> HangTest:
-    """Return the test after the final results `seen` (newer than the last ones given)."""
+def advance(test: HangTest, seen: Evaluation, names: Sequence[str] = ()) -> HangTest:
+    """Return the test after the final results `seen` (newer than the last ones given).
+
+    `names` are the rig's hangers, to name a cell that fails it.
+    """
     for at in range(len(seen)):
         if test.over:
             break
-        test = _step(test, seen, at)
+        test = _step(test, seen, at, names)
     return test
 
 
@@ -111,17 +118,28 @@ def fraction(bar_n: float, hang_n: float) -> float:
     return 1.0 - bar_n / hang_n
 
 
-def _step(test: HangTest, seen: Evaluation, at: int) -> HangTest:
+def _step(test: HangTest, seen: Evaluation, at: int, names: Sequence[str]) -> HangTest:
     now_us, load_n = int(seen.utc_us[at]), float(seen.bar_n[at])
     if now_us < test.began_at_us:
         return test
     if seen.validity[at] == Validity.FAULT:
-        return _failed(test, "A load cell stopped working.", "Have the bars checked, then start again.")
+        return _unreadable(test, now_us, dict(zip(names, seen.fault[at].tolist(), strict=False)))
+    if test.unread_us is not None:
+        test = replace(test, unread_us=None)
     if not seen.zeroed[at]:
         return _failed(test, "The bars are not zeroed.", "Zero the bars, then start again.")
     if test.phase == "waiting":
         return _waiting(test, now_us, load_n)
     return _hanging(test, now_us, load_n, float(seen.u_bar_n[at]))
+
+
+def _unreadable(test: HangTest, now_us: int, faults: dict[str, int]) -> HangTest:
+    """Pass over what cannot be read for so short a time that the alarm of the cell does not come either."""
+    since_us = now_us if test.unread_us is None else test.unread_us
+    if now_us - since_us < UNREADABLE_US:
+        return replace(test, unread_us=since_us)
+    reason, remedy = fault_reason({name: CellFault(code) for name, code in faults.items() if code})
+    return _failed(test, reason, f"{remedy} Then start again.")
 
 
 def _waiting(test: HangTest, now_us: int, load_n: float) -> HangTest:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+UNREADABLE_US: Final = 200_000  # a cell that cannot be read for less is a loose contact, not a fault
+
 
 class Validity(IntEnum):
     """Conditions in order of rank: of those that apply, the greatest is the validity."""

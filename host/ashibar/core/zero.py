@@ -10,7 +10,7 @@ import numpy as np
 from ashibar.core.rig import Zero
 from ashibar.core.track import forces
 from ashibar.core.units import NEWTON_PER_KG
-from ashibar.core.validity import CellFault, fault_reason
+from ashibar.core.validity import UNREADABLE_US, CellFault, fault_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +117,11 @@ _REMEDY: Final = (
 )
 
 
+_TOO_LITTLE: Final = Zeroing(
+    None, "Less than 5 seconds of data.", "Wait until the data come without gaps; try again."
+)
+
+
 def _window(samples: Sequence[NodeSamples], params: RigParameters, now_us: int) -> _Window | Zeroing:
     since_us = now_us - round(WINDOW_S * 1e6)
     size = len(params.cells)
@@ -136,25 +141,32 @@ def _window(samples: Sequence[NodeSamples], params: RigParameters, now_us: int) 
 def _read(
     found: _Window, mine: list[NodeSamples], params: RigParameters, span_us: tuple[int, int]
 ) -> Zeroing | None:
-    """Fill in the cells of one node; return the refusal if the window cannot be read."""
+    """Fill in the cells of one node; return the refusal if the window cannot be read.
+
+    Samples that cannot be read are left out, as long as they make up less than UNREADABLE_US of the window.
+    """
     calibration, node = mine[-1].calibration, mine[-1].node
     columns, channels = params.columns[node], params.channels[node]
     utc_us = np.concatenate([item.utc_us for item in mine])
     inside = (utc_us > span_us[0]) & (utc_us <= span_us[1])
     edges = np.concatenate([[span_us[0]], utc_us[inside], [span_us[1]]])
     if np.diff(edges).max() > GAP_S * 1e6 or calibration is None:
-        return Zeroing(
-            None, "Less than 5 seconds of data.", "Wait until the data come without gaps; try again."
-        )
+        return _TOO_LITTLE
     counts = np.concatenate([item.counts for item in mine])[inside]
     force_n, fault = forces(counts, calibration, params, node)
-    if fault.any():
-        names = {params.names[columns[j]]: CellFault(int(fault[i, j])) for i, j in np.argwhere(fault)}
+    unread_us = (fault != 0).T @ np.diff(utc_us[inside], prepend=span_us[0])
+    if (unread_us >= UNREADABLE_US).any():
+        worst = [(j, fault[fault[:, j] != 0, j]) for j in np.flatnonzero(unread_us >= UNREADABLE_US)]
+        names = {params.names[columns[j]]: CellFault(int(codes[-1])) for j, codes in worst}
         return Zeroing(None, *fault_reason(names))
     block = (utc_us[inside] - span_us[0] - 1) // round(BLOCK_S * 1e6)
-    medians = np.array([np.median(force_n[block == number], axis=0) for number in np.unique(block)])
-    found.counts[columns] = np.median(counts[:, channels], axis=0)
-    found.offset_n[columns] = np.median(force_n, axis=0)
+    blocks = [force_n[block == number] for number in np.unique(block)]
+    if any(np.isnan(each).all(axis=0).any() for each in blocks):
+        return _TOO_LITTLE
+    medians = np.array([np.nanmedian(each, axis=0) for each in blocks])
+    read = np.where(fault != 0, np.nan, counts[:, channels])
+    found.counts[columns] = np.nanmedian(read, axis=0)
+    found.offset_n[columns] = np.nanmedian(force_n, axis=0)
     found.drift_n[columns] = (found.counts[columns] - calibration.zero[channels]) * calibration.span[channels]
     found.wander_n[columns] = np.ptp(medians, axis=0)
     return None

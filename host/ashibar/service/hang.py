@@ -54,7 +54,7 @@ class RigHangTest:
         """Follow the samples; a passed test is used as the body weight if that was asked for."""
         if self._test is None or self._test.over or self._asked is None:
             return
-        self._test = hangtest.advance(self._test, seen)
+        self._test = hangtest.advance(self._test, seen, rig.live.params.names)
         if not self._test.over:
             return
         asked, at_us = self._asked, int(seen.utc_us[-1])
