@@ -124,6 +124,11 @@ class Boot:
         """How far the newest stamp may be off, None while that is not known."""
         return None if self._fit is None else timefit.bound_us(self._fit)
 
+    @property
+    def fit(self) -> timefit.TimeFit | None:
+        """The map of time as it is now, None before the first frame."""
+        return self._fit
+
     @staticmethod
     def restore(row: BootRow, accounting: Accounting, reader: Reader) -> Boot:
         """Take up a boot as the journal has it."""
@@ -160,18 +165,18 @@ class Boot:
         self.last_mono_us = int(frames.mono_us[-1])
         self.last_utc_us = int(frames.arrival_us[-1])
         new = frames.chosen(self._unseen(frames.seq))
-        stretches: list[NodeSamples] = []
+        found: list[NodeSamples] = []
         if len(new):
             fit = self._learn(new, batch)
             utc_us = timefit.stamp(fit, np.stack([new.first_us, new.last_us]))
             self._account(frames, new, utc_us, fit)
             self._rows(new, utc_us, fit, batch)
-            stretches = _stretches(new, utc_us, calibrations, (node, self.number))
+            found = stretches(new, utc_us, calibrations, (node, self.number))
         else:
             self._account_again(frames)
         self._record_losses(int(frames.oldest_seq.max()), batch)
         self.store(batch, self.last_utc_us)
-        return stretches
+        return found
 
     def store(self, batch: Batch, now_us: int) -> None:
         """Put the state of the boot into the batch, beside the frames it accounts for."""
@@ -272,7 +277,7 @@ class Boot:
         batch.gaps[self._key] = [GapRow(*span, GAP_REASON, at_us) for span, at_us in self._gaps.items()]
 
 
-def _stretches(
+def stretches(
     new: FrameArrays,
     utc_us: NDArray[np.int64],
     calibrations: Mapping[int, NodeCalibration],

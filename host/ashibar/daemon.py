@@ -19,6 +19,7 @@ import msgspec
 from ashibar import __version__
 from ashibar.core.config import ConfigError
 from ashibar.core.topics import TopicError
+from ashibar.fresh import fresh_lane
 from ashibar.influx_side import make_sink
 from ashibar.ingest import Ingest
 from ashibar.io.config_file import read_secret
@@ -97,6 +98,7 @@ class Daemon:
             feed=self.feed,
             service=self.side.service,
             commands=self.side.commands,
+            lane=fresh_lane(config.studio, options, self.ingest, self.rigs_live, self.link),
         )
         self.sink = self.side.sink = make_sink(config, journal_path, self.committer, self.side.desk)
         rigs = [rig.name for rig in config.rigs]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ashibar.core.timefit import TimeFit
     from ashibar.core.track import NodeSamples
     from ashibar.io.journal import Reader
     from ashibar.io.mqtt import Inbound
@@ -132,6 +133,11 @@ class Ingest:
         """Return when a device time of a boot was, None while that is not known."""
         known = self._boots.get((node, boot))
         return None if known is None else known.utc_us(device_us)
+
+    def fit_of(self, node: str, boot: int) -> TimeFit | None:
+        """Return the map of time of a boot, None while there is none."""
+        known = self._boots.get((node, boot))
+        return None if known is None else known.fit
 
     def clock_bound_us(self, node: str) -> int | None:
         """Return how far the stamps of a node's current boot may be off, None while there is no fit."""
@@ -273,7 +279,7 @@ class Ingest:
         if not len(decoded.headers):
             return
         arrays = FrameArrays.of(decoded, inbound)
-        for name, number, rows in _by_boot(decoded, inbound):
+        for name, number, rows in by_boot(decoded, inbound):
             node = self._node(name, intake, inbound[0].utc_us)
             boot = self._enter_boot(intake, node, number, inbound[0].utc_us)
             self._take_boot(intake, node, boot, arrays.chosen(rows))
@@ -333,7 +339,7 @@ def calibration_of(record: wire.Calibration) -> NodeCalibration:
     )
 
 
-def _by_boot(decoded: DecodedBatch, inbound: Sequence[Inbound]) -> list[tuple[str, int, NDArray[np.int64]]]:
+def by_boot(decoded: DecodedBatch, inbound: Sequence[Inbound]) -> list[tuple[str, int, NDArray[np.int64]]]:
     """Return node, boot and rows of the headers of each boot in the batch."""
     names = [inbound[position].topic.split("/")[3] for position in decoded.headers.position.tolist()]
     rows: dict[tuple[str, int], list[int]] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ashibar.core import topics
 from ashibar.core.messages import Committed, encode
+from ashibar.fresh import RECORD_BATCH
 from ashibar.io.journal import Batch
 from ashibar.io.mqtt import NotConnectedError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ashibar.core.accounting import Summary
     from ashibar.core.messages import Display
     from ashibar.core.track import NodeSamples
+    from ashibar.fresh import FreshLane
     from ashibar.ingest import Ingest, Intake
     from ashibar.io.journal import Committer
     from ashibar.io.mqtt import Inbound, Link
@@ -71,6 +73,7 @@ class Pipeline:
         feed: Feed,
         service: Service,
         commands: Commands,
+        lane: FreshLane | None = None,
         utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.summary: Summary = ingest.accounting.summary()
@@ -87,6 +90,8 @@ class Pipeline:
         self._published_s: dict[str, float] = {}
         self._service = service
         self._commands = commands
+        self._lane = lane
+        self._connects = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         every = (COMMITTED_EVERY_S, DISPLAY_EVERY_S, FIGURE_EVERY_S, ACCOUNT_EVERY_S, SETTLE_EVERY_S)
@@ -95,12 +100,16 @@ class Pipeline:
 
     def start(self) -> None:
         """Begin to take messages."""
+        if self._lane is not None:
+            self._lane.open(time.monotonic())
         self._service.work(self._committer.submit, self._utc_us())
         self._thread.start()
 
     def stop(self) -> None:
         """End; what was taken is handed to the journal, whose own stop stores it."""
         self._stopping.set()
+        if self._lane is not None:
+            self._lane.close()
         self._link.wake()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
@@ -108,7 +117,9 @@ class Pipeline:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.turn(self._link.receive(MAX_BATCH, WAIT_S), time.monotonic())
+                behind = self._lane is not None and self._lane.is_open
+                most = RECORD_BATCH if behind else MAX_BATCH
+                self.turn(self._link.receive(most, WAIT_S), time.monotonic())
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         self._account()
@@ -116,9 +127,20 @@ class Pipeline:
 
     def turn(self, inbound: list[Inbound], now_s: float) -> None:
         """Take messages, then let time pass: one turn of the thread, which must not run beside it."""
+        if self._lane is not None:
+            self._look_ahead(self._lane, len(inbound), now_s)
         if inbound:
             self._handle(inbound)
         self._tick(now_s)
+
+    def _look_ahead(self, lane: FreshLane, taken: int, now_s: float) -> None:
+        """Show the newest samples while those the broker kept for us are still being taken in."""
+        connects = self._link.stats.connects
+        if connects != self._connects:
+            self._connects = connects
+            lane.open(now_s)
+        self._fresh.update(lane.turn(taken if self._link.connected else -1, now_s))
+        self._publish_fresh(now_s)
 
     def _handle(self, inbound: list[Inbound]) -> None:
         """Hand a batch of messages to the journal, which acknowledges them once stored, and to the page."""
@@ -189,8 +211,10 @@ class Pipeline:
         self._fresh.discard(rig.name)
         self._published_s[rig.name] = time.monotonic()
         now_us = self._utc_us()
-        envelope = rig.envelope(now_us, self._ingest.nodes)
-        self._feed.publish(envelope | self._service.page(rig.name, now_us))
+        envelope = rig.envelope(now_us, self._ingest.nodes) | self._service.page(rig.name, now_us)
+        if self._lane is not None:
+            envelope = self._lane.shown(envelope, now_us, self._published_s[rig.name])
+        self._feed.publish(envelope)
 
     def _tick(self, now_s: float) -> None:
         self._service.tick(self._utc_us())

@@ -73,7 +73,10 @@ class Inbound(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttOptions:
-    """Where the broker is and how to talk to it. Paths are of PEM files; TLS is on when `tls` is."""
+    """Where the broker is and how to talk to it. Paths are of PEM files; TLS is on when `tls` is.
+
+    Not `persistent`: the broker keeps nothing for us while we are away.
+    """
 
     host: str
     port: int
@@ -83,6 +86,7 @@ class MqttOptions:
     password: str | None = None
     tls: bool = False
     ca_file: Path | None = None
+    persistent: bool = True
     keepalive_s: int = KEEPALIVE_S
 
 
@@ -103,6 +107,7 @@ class Link:
     """A persistent MQTT session.
 
     Threads: paho's own, and one supervisor. `receive` belongs to one caller thread, `ack` to one.
+    `arrived` is called in paho's after each message.
     """
 
     def __init__(
@@ -110,12 +115,14 @@ class Link:
         options: MqttOptions,
         subscriptions: Sequence[tuple[str, int]],
         *,
+        arrived: Callable[[], None] = lambda: None,
         mono_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
         utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.stats = MqttStats()
         self._options = options
         self._subscriptions = list(subscriptions)
+        self._told = arrived
         self._mono_us = mono_us
         self._utc_us = utc_us
         self._queue: deque[Inbound] = deque()
@@ -246,10 +253,14 @@ class Link:
         options = self._options
         if self._version == paho.MQTTv5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S if options.persistent else 0
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             client.connect(
-                options.host, options.port, options.keepalive_s, clean_start=False, properties=properties
+                options.host,
+                options.port,
+                options.keepalive_s,
+                clean_start=not options.persistent,
+                properties=properties,
             )
         else:
             client.connect(options.host, options.port, options.keepalive_s)
@@ -276,7 +287,7 @@ class Link:
         client = BurstClient(
             CallbackAPIVersion.VERSION2,
             options.client_id,
-            clean_session=None if self._version == paho.MQTTv5 else False,
+            clean_session=None if self._version == paho.MQTTv5 else not options.persistent,
             protocol=self._version,
             manual_ack=True,
             reconnect_on_failure=False,
@@ -302,7 +313,7 @@ class Link:
         refused: list[str],
     ) -> None:
         """Set the callbacks of one client; they close over their connection's own number."""
-        queue, stats, arrived = self._queue, self.stats, self._arrived
+        queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
         mono_us, utc_us = self._mono_us, self._utc_us
 
         def on_message(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -329,6 +340,7 @@ class Link:
             )
             if not arrived.is_set():
                 arrived.set()
+            told()
 
         def on_connect(
             _client: paho.Client, _data: Any, flags: paho.ConnectFlags, reason: Any, _props: Any
@@ -370,7 +382,7 @@ class Link:
 
     def _subscribe(self, client: paho.Client, *, session_present: bool) -> None:
         """Renew the subscriptions: a broker that lost its sessions comes back without them."""
-        if self.stats.connects and not session_present:
+        if self.stats.connects and not session_present and self._options.persistent:
             self.stats.sessions_lost += 1
             log.warning("the broker has lost our session; nodes send again what was not committed")
         self.stats.connects += 1
