@@ -4,13 +4,18 @@ It is copied by cable only and never updated over the air. It needs nothing of t
 application starts without it. See docs/update.md.
 """
 
+import io
 import json
 import os
 import sys
+import time
 
 MARKER = "/slot.json"
 SLOTS = ("app_a", "app_b")
 TRIAL_BOOTS = 2  # a new version that has not been confirmed after so many boots is given up
+NEEDED = ("__init__", "start", "node")  # without one of them there is nothing to start
+RESTART_AFTER_S = 3  # for whoever sits at the console
+TRACE = 400  # characters of a traceback that are kept, the last ones: they name the error
 TRIAL_S = 300  # what hangs before it can watch itself is reset after this
 
 chosen = False  # whether `choose` was called: only then do the others mean anything
@@ -35,16 +40,21 @@ def choose(where=""):
 
 
 def start():
-    """Run the application; a new version that ends or fails before it is confirmed resets the chip."""
+    """Run the application, which watches itself; what cannot even be started is noted, and the chip reset.
+
+    After a few such starts the version is given up for the one copied by cable.
+    """
     _arm()
     try:
         import barnode.start
 
         barnode.start.main()
     except Exception as error:
-        if not trial:
-            raise
         sys.print_exception(error)
+        _note(error)
+        time.sleep(RESTART_AFTER_S)
+        reset()
+        return
     if trial:
         reset()
 
@@ -124,13 +134,44 @@ def _given_up(mark):
 def _usable(name):
     if not name:
         return True
+    return all(_has(root + "/" + name + "/barnode/" + module) for module in NEEDED)
+
+
+def _has(module):
     for end in (".py", ".mpy"):
         try:
-            os.stat(root + "/" + name + "/barnode/node" + end)
+            os.stat(module + end)
         except OSError:
             continue
         return True
     return False
+
+
+def _note(error):
+    """Keep the end of the traceback where the application looks for it, and count the start that came to
+    nothing; a confirmed version with too many of them is given up."""
+    stream = io.StringIO()
+    sys.print_exception(error, stream)
+    try:
+        import machine
+
+        memory = machine.RTC().memory
+        notes = _noted(memory())
+        notes["error"] = stream.getvalue().strip()[-TRACE:]
+        notes["unstarted"] = notes.get("unstarted", 0) + 1
+        if slot and not trial and notes["unstarted"] > TRIAL_BOOTS:
+            notes["unstarted"] = 0
+            write({"slot": "", "boots": None, "before": "", "failed": slot})
+        memory(json.dumps(notes).encode())
+    except Exception as other:  # whatever it is: the reset must come
+        sys.print_exception(other)
+
+
+def _noted(memory):
+    try:
+        return dict(json.loads(memory))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _arm():

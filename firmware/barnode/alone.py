@@ -34,10 +34,6 @@ class Alone:
         self._display = message
         self._display_ms = now_ms()
 
-    def last_display(self):
-        """(message or None, its age in milliseconds)."""
-        return self._display, since_ms(now_ms(), self._display_ms)
-
     async def run(self):
         """For ever."""
         while True:

@@ -17,7 +17,7 @@ _READING_MIN = const(-0x800000)
 _BINS = const(2048)  # one bit for each value modulo this: exact while the range is smaller
 _SPIKE_COUNTS = const(20000)  # for a node without calibration: some 9 kg of a 200 kg cell
 _SPIKE_N = 49.0
-_NOISY = const(250)  # counts: five times what the converter's datasheet lets expect
+_NOISY = const(300)  # counts: five times what the converter's datasheet lets expect
 _FEW_VALUES = const(4)
 
 
@@ -29,6 +29,7 @@ class Cell:
         self.least = 0x7FFFFF
         self.greatest = -0x800000
         self.steps = self.step_sum = 0
+        self._first = self._high = self._low = 0  # sum of what readings differ from the first, in limbs
         self._spike = spike_counts
         self._before = self._last = 0
         self._run = 0  # readings in a row, up to 2
@@ -40,7 +41,11 @@ class Cell:
             self._take_code(count)
             self._run = 0
             return
+        if self.readings == 0:
+            self._first = count
         self.readings += 1
+        self._high += (count - self._first) >> 12
+        self._low += (count - self._first) & 0xFFF
         if count < self.least:
             self.least = count
         if count > self.greatest:
@@ -79,6 +84,12 @@ class Cell:
     def noise(self):
         """Standard deviation in counts, from the steps between neighbours: a slow change is no noise."""
         return round(0.886 * self.step_sum / self.steps) if self.steps else None
+
+    def mean(self):
+        """Mean of the readings in whole counts, None without any."""
+        if not self.readings:
+            return None
+        return self._first + (self._high * 4096 + self._low + self.readings // 2) // self.readings
 
     def unique(self):
         """Different values; at least so many where the range is wide."""
@@ -123,6 +134,7 @@ class Cell:
             "name": name,
             "readings": self.readings,
             "unique": self.unique(),
+            "mean": self.mean(),
             "noise": self.noise(),
             "least": self.least if read else None,
             "greatest": self.greatest if read else None,

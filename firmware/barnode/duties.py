@@ -3,10 +3,12 @@ comes and is answered is commands'."""
 
 import asyncio
 
-from barnode import lazy, scratch
+from barnode import lazy, renewal, scratch
 from barnode.commands import Commands
 from barnode.maintenance import Maintenance
 from barnode.zero_window import ZeroWindow
+
+HELD_LIVE = 40  # frames, 3 s: the host has all but the newest
 
 
 class Duties:
@@ -18,7 +20,7 @@ class Duties:
         self._updater = None
         self.zero = None  # the session's, as `about` tells it
         self.window = ZeroWindow(node.weight, node.channels)
-        self.maintenance = Maintenance(node.alone.last_display, lambda: node.weight.sum_n)
+        self.maintenance = Maintenance(lambda: node.weight.sum_n)
         handlers = {
             "identify": (self._identify, ()),
             "zero": (self._zero, ("confirm", "unix_s")),
@@ -44,6 +46,20 @@ class Duties:
         )
         await trial.run()
 
+    def look(self):
+        """Let go of an update that was left half-way; start again before the numbers of frames run out."""
+        node = self._node
+        if self._updater is not None and not self.maintenance.active():
+            self._release_updater()
+        if renewal.due(node.builder.taken_high(), node.clock.s()) and self._may_renew():
+            print("renewal: the numbers of this boot are used up in part: starting again")
+            node.restart()
+
+    def _may_renew(self):
+        """Whether nobody is under the bars, and nothing is lost by it."""
+        node = self._node
+        return node.client.connected and node.backlog.held <= HELD_LIVE and self.maintenance.loaded() is None
+
     async def _identify(self, _request):
         node = self._node
         self._identifying = asyncio.create_task(node.light.identify())
@@ -61,7 +77,15 @@ class Duties:
     async def _update(self, request):
         if self._updater is None:
             self._updater = lazy.load("update").Updater(self._node.loader, self.maintenance.refusal)
-        return await self._updater.command(request)
+        try:
+            return await self._updater.command(request)
+        finally:
+            if not self._updater.begun():
+                self._release_updater()
+
+    def _release_updater(self):
+        self._updater = None
+        lazy.unload("update", "manifest")
 
     async def _set_config(self, request):
         node = self._node

@@ -5,21 +5,40 @@ from barnode.clock import now_ms, since_ms
 
 LOADED_N = 50  # 5 kg on all bars together: more than zero drift, less than any hand that holds on
 LONGEST_MIN = 120
-_DISPLAY_FRESH_MS = 5000
+SESSION_HELD_MS = 60000  # a host that hiccups or falls silent has not ended the session it told of
+_NO_SESSION = "not in session"
+_SAYS_NOTHING = ("stale", "fault")  # they outrank the host's word on the session
 
 
 class Maintenance:
     """Ends by itself, so that a node forgotten in it does not stay so.
 
-    `display()` answers the last `display` message as a dict, None when there was none, and its age in
-    milliseconds; `sum_n()` the bars' force, None when unknown.
+    `sum_n()` answers the bars' force, None when unknown.
     """
 
-    def __init__(self, display, sum_n):
-        self._display = display
+    def __init__(self, sum_n):
         self._sum_n = sum_n
+        self._session = False
+        self._session_ms = 0
         self._began_ms = 0
         self._lasts_ms = 0
+
+    def hear(self, display):
+        """A `display` message has come: it may tell whether a session is live."""
+        live = display.get("session")
+        if live is not True and live is not False:  # a host that does not say it
+            validity = display.get("validity")
+            if not isinstance(validity, str) or validity in _SAYS_NOTHING:
+                return
+            live = validity != _NO_SESSION
+        self._session = live
+        self._session_ms = now_ms()
+
+    def in_session(self):
+        """Whether the host said so, within a minute."""
+        if self._session and since_ms(now_ms(), self._session_ms) >= SESSION_HELD_MS:
+            self._session = False
+        return self._session
 
     async def command(self, request):
         """`{"on": true, "minutes": 30}` or `{"on": false}`."""
@@ -43,9 +62,8 @@ class Maintenance:
 
     def loaded(self):
         """Why somebody may be under the bars, or None. Without calibration only the host's word counts."""
-        display, age_ms = self._display()
-        if display and age_ms < _DISPLAY_FRESH_MS and display.get("validity") != "not in session":
-            return "a session is live on these bars: end it first"
+        if self.in_session():
+            return "bars without a session expected, one is live or was within the last minute: end it first"
         force_n = self._sum_n()
         if force_n is not None and abs(force_n) > LOADED_N:
             return "bars free of load expected, %d N measured: nobody may hold on to them" % force_n

@@ -151,7 +151,9 @@ class Node:
             if name == "committed":
                 self._committed(json.loads(payload), retained)
             elif name == "display":
-                self.alone.display(json.loads(payload))
+                display = json.loads(payload)
+                self.alone.display(display)
+                self.duties.maintenance.hear(display)
             elif name == "state":
                 self.twins.state(json.loads(payload), retained, self.link.connections)
             elif (
@@ -250,6 +252,7 @@ class Node:
                 health_ms = now
                 self.clock.advance(time.ticks_us())
                 self.client.publish_now("health", self._health())
+                self.duties.look()
             if since_ms(now, collect_ms) >= COLLECT_MS:
                 collect_ms = now
                 await self._collect_after_sample()

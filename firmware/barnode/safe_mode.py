@@ -48,7 +48,7 @@ class SafeNode:
         self._versions = lazy.load("update").about(self.loader)
         board = config.board or {}
         self.light = lights.Light(board.get("light_pin"), board.get("lights", 0))
-        self.maintenance = Maintenance(lambda: (None, 0), lambda: None)
+        self.maintenance = Maintenance(lambda: None)
         self._updater = lazy.load("update").Updater(self.loader, self.maintenance.refusal)
         self.commands = Commands(self._handlers(), self._reply)
         self.client = self._client(config)

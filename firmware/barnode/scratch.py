@@ -65,6 +65,6 @@ def note_error(error):
 def went_well():
     """This boot has not failed: the count and the error of those before it are over."""
     notes = load()
-    for name in ("boots", "error"):
+    for name in ("boots", "unstarted", "error"):
         if notes.get(name):
             note(name, None)

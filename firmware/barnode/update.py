@@ -53,6 +53,10 @@ class Updater:
         self._entry = None
         self._steps = {"begin": self._begin, "have": self._have, "put": self._put, "finish": self._finish}
 
+    def begun(self):
+        """Whether a version is being taken: what is known of it goes with this object."""
+        return bool(self._folder)
+
     async def command(self, request):
         """Handle one `update` command: answers the reply's fields, ValueError is the refusal."""
         step = self._steps.get(request.get("step"))

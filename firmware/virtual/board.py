@@ -171,7 +171,7 @@ def _chip(cell, entry, trace, faults, seed):
         phase_us=entry.get("phase_us", 0),
         zero_count=entry.get("zero_count", 0),
         count_per_n_q10=entry["count_per_n_q10"],
-        noise_count=entry.get("noise_count", 46),
+        noise_count=entry.get("noise_count", 60),
         drift_count_per_h=entry.get("drift_count_per_h", 0),
         seed=seed,
         tear=entry.get("tear", "continue"),

@@ -29,7 +29,7 @@ class HX711Model:
         phase_us=0,
         zero_count=0,
         count_per_n_q10=0,
-        noise_count=46,
+        noise_count=60,
         drift_count_per_h=0,
         seed=1,
         tear="continue",

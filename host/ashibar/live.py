@@ -137,7 +137,7 @@ class LiveRig:
         """Return what the rig's nodes show with their lights: the newest figure and the level of alarm."""
         shown = self._figure
         if shown is None:
-            return Display(server, Validity.STALE.label, alarm)
+            return Display(server, Validity.STALE.label, alarm, session=self.params.in_session)
         bands: dict[str | None, Any] = {each: each for each in ("below", "in", "above", "over")}
         has_figure = shown.client is not None
         return Display(
@@ -147,6 +147,7 @@ class LiveRig:
             fraction=shown.fraction if has_figure else None,
             band=bands.get(shown.band) if has_figure else None,
             age_s=None if shown.age_s is None else max(0.0, shown.age_s),
+            session=self.params.in_session,
         )
 
     def _add_trend(self, evaluation: Evaluation) -> None:

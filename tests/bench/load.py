@@ -11,7 +11,7 @@ import numpy as np
 
 SAMPLES, CELLS = 10, 4
 STEP_US = 12_500
-NOISE_COUNT = 46  # standard deviation, as hardware/ gives it for an HX711 at 80 SPS
+NOISE_COUNT = 60  # standard deviation, as hardware/ gives it for an HX711 at 80 SPS
 STUDIO = "quiet-room"
 SPAN_N_PER_COUNT = 0.0005
 ZERO_COUNT = 100_000

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nodes import frame
 
-NOISE_COUNTS = 46  # one deviation of an HX711 at 80 SPS, as the virtual board has it
+NOISE_COUNTS = 60  # one deviation of an HX711 at 80 SPS, as the virtual board has it
 CODES = [-0x800001, -0x800002, -0x800003, -0x800004, -0x800005]
 
 
@@ -132,11 +132,11 @@ def test_noise_takes_little_more_than_its_entropy():
     frames = stored(frames_of(counts))
     size = len(pack(frames)) / counts.size
     entropy = np.log2(NOISE_COUNTS * np.sqrt(2 * np.pi * np.e)) / 8
-    assert entropy == pytest.approx(0.95, abs=0.01)
+    assert entropy == pytest.approx(0.99, abs=0.01)
     assert entropy < size < entropy + 0.12
 
 
-@pytest.mark.parametrize("noise_counts", [1, 10, 46, 400, 5000])
+@pytest.mark.parametrize("noise_counts", [1, 10, 60, 400, 5000])
 def test_the_room_taken_follows_the_noise_and_not_a_guess_of_it(noise_counts):
     rng = np.random.default_rng(2)
     counts = np.rint(rng.normal(84_000, noise_counts, (12_000, 4))).astype("<i4")

@@ -210,6 +210,7 @@ def test_settings_with_which_the_link_does_not_return_are_taken_back(start):
     assert bench.device.said("settings: the link has not returned")
 
 
+@pytest.mark.alone
 def test_diagnose_says_in_words_what_each_cell_is_like(start):
     bench = start([("diagnose.py", "CAPTURE_S = 10", "CAPTURE_S = 4")])
     bench.device.tell(do="fault", fault="wire_off", cell=1, for_s=60)
@@ -221,7 +222,9 @@ def test_diagnose_says_in_words_what_each_cell_is_like(start):
     assert found["rate_hz"] == pytest.approx(78.5, abs=4)
     sound, off, frozen, saturated = found["cells"]
     assert (sound["name"], sound["verdict"]) == ("left-head", "sound")
-    assert 30 <= sound["noise"] <= 60
+    assert 40 <= sound["noise"] <= 80
+    assert sound["mean"] == pytest.approx(bench.calibration()["cells"][0]["zero_count"], abs=10)
+    assert off["mean"] is None
     assert 80 <= sound["unique"] <= 400
     assert 100 <= sound["greatest"] - sound["least"] <= 600
     assert off["readings"] == 0

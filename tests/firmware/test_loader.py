@@ -121,6 +121,7 @@ class Machine:
         log.append("reset")
 log, timers = [], []
 sys.modules["machine"] = Machine()
+loader.RESTART_AFTER_S = 0
 version("app_a", "raise MemoryError()\\n")
 version("app_b", "def main():\\n    pass\\n")
 loader.choose(ROOT)
@@ -143,18 +144,91 @@ print(json.dumps(log))
     assert log == ["armed", 300_000, "reset", "armed", 300_000, "reset", "reset", "off", "off"]
 
 
-def test_an_old_version_that_fails_is_left_to_say_so(run):
-    code = """
+CHIP = """
+class Machine:
+    kept = b""
+    class RTC:
+        def memory(self, data=None):
+            if data is None:
+                return Machine.kept
+            Machine.kept = data
+    class Timer:
+        ONE_SHOT = 0
+        def __init__(self, id):
+            pass
+        def init(self, mode, period, callback):
+            pass
+    def reset(self):
+        log.append("reset")
+log = []
+sys.modules["machine"] = Machine()
+class Time:
+    def sleep(self, s):
+        log.append(s)
+loader.time = Time()
+def start():
+    for name in list(sys.modules):
+        if name.startswith("barnode"):
+            del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if not path.startswith(ROOT)]
+    boots.append(boot())
+    loader.start()
+boots = []
+"""
+
+
+def test_a_version_copied_by_cable_that_cannot_be_started_notes_why_and_tries_again_for_ever(run):
+    code = (
+        CHIP
+        + """
 os.mkdir(ROOT + "/barnode")
 application("", "raise ValueError('old')\\n")
-sys.path.insert(0, ROOT)
-boot()
-try:
+for _ in range(5):
+    sys.path.insert(0, ROOT)
+    boot()
+    for name in list(sys.modules):
+        if name.startswith("barnode"):
+            del sys.modules[name]
     loader.start()
-except ValueError as error:
-    print(error)
+print(json.dumps([log, json.loads(Machine.kept), boot()]))
 """
-    assert run(code).strip() == "old"
+    )
+    log, notes, boot = json.loads(run(code).splitlines()[-1])
+    assert log == [3, "reset"] * 5
+    assert notes["error"].endswith("ValueError: old")
+    assert boot == ["", False, None]
+
+
+def test_a_confirmed_version_that_cannot_be_started_any_more_is_given_up_for_the_one_copied_by_cable(run):
+    code = (
+        CHIP
+        + """
+Machine.kept = b'{"zero": 7}'
+version("app_a", "from nowhere import nothing\\n")
+loader.choose(ROOT)
+loader.write({"slot": "app_a", "boots": None, "before": "", "failed": None})
+for _ in range(3):
+    start()
+print(json.dumps([log, boots, json.loads(Machine.kept), boot()]))
+"""
+    )
+    log, boots, notes, after = json.loads(run(code).splitlines()[-1])
+    assert log == [3, "reset"] * 3
+    assert boots == [["app_a", False, None]] * 3
+    assert "nowhere" in notes["error"]
+    assert notes["zero"] == 7
+    assert after == ["", False, "app_a"]
+
+
+def test_a_version_on_trial_without_its_start_is_given_up_before_it_is_tried(run):
+    code = """
+version("app_a", "")
+os.remove(ROOT + "/app_a/barnode/start.py")
+loader.choose(ROOT)
+loader.switch("app_a")
+print(json.dumps(boot()))
+"""
+    assert json.loads(run(code)) == ["", False, "app_a"]
 
 
 TRIAL = """

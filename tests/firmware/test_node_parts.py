@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import_firmware()
 
 from barnode import pool  # noqa: E402 - importable only from here on
+from barnode.diagnose import Cell  # noqa: E402
 from barnode.link import jittered_ms  # noqa: E402
 from barnode.weight import Weight  # noqa: E402
 
@@ -86,3 +87,18 @@ def test_the_backlog_takes_what_the_heap_can_spare_and_no_more_than_wanted():
         frames = pool.frames_that_fit(216, free, wanted)
         assert 4 <= frames <= wanted
         assert frames == 4 or frames * 216 + pool.RESERVE <= free
+
+
+@given(st.lists(COUNT, min_size=1, max_size=64))
+def test_the_mean_of_a_diagnosis_is_that_of_all_readings_to_half_a_count(counts):
+    cell = Cell(20000)
+    for count in [*counts, -0x800001]:
+        cell.take(count)
+    assert abs(cell.mean() - sum(counts) / len(counts)) <= 0.5
+
+
+def test_the_mean_of_a_diagnosis_keeps_to_small_ints_over_its_whole_capture():
+    cell = Cell(20000)
+    for count in [-0x800000, *[0x7FFFFF] * 3000]:
+        cell.take(count)
+    assert max(abs(cell._high), abs(cell._low)) < 2**30

@@ -132,7 +132,7 @@ def test_nothing_is_written_while_a_session_is_live(mosquitto):
             "age_s": 0.1,
         }
         commander._client.publish("ashibar/v1/studio/bars/display", json.dumps(display))
-        with pytest.raises(Refused, match="a session is live"):
+        with pytest.raises(Refused, match="without a session expected"):
             commander.ask("update", step="begin", manifest="0" * 64)
         display["validity"] = "not in session"
         commander._client.publish("ashibar/v1/studio/bars/display", json.dumps(display))

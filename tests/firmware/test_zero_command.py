@@ -28,7 +28,7 @@ class Bench:
         self.rules = zero.Rules(self.window, self.weight, named)
         self.random = random.Random(4)
 
-    def read(self, intervals=20, load=(0, 0, 0, 0), noise=46, passed_ms=250):
+    def read(self, intervals=20, load=(0, 0, 0, 0), noise=60, passed_ms=250):
         """Intervals of 20 samples; `load` in counts from the calibration's zero."""
         for _ in range(intervals):
             for _ in range(20):

@@ -185,6 +185,7 @@ class Display(Struct, frozen=True):
     fraction: float | None = None
     band: Literal["below", "in", "above", "over"] | None = None
     age_s: Annotated[float, Meta(ge=0)] | None = None
+    session: bool | None = None  # whether one is live, whatever hides it in `validity`; None: not said
 
 
 class Command(Struct, frozen=True):

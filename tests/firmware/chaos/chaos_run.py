@@ -33,9 +33,7 @@ QUIET_S = 30.0
 PATIENCE_S = 20.0  # what was held is delivered, once more where the broker lost it
 LONG_QUIET_S = 25.0  # two reports of health and some
 LEAST_HZ, MOST_HZ = 64, 84  # a machine that is short of time loses conversions, as the chip would
-MEMORY_STEP = 4096  # bytes: two modules of a command that come and go
-MEMORY_STEP_SHORT = 16384  # in its first minutes the heap of a boot settles
-LONG_BOOT_S = 1200
+MEMORY_STEP = 4096  # bytes: names that stay interned after the first of each command
 LONG_RUN_MIN = 5
 
 
@@ -262,8 +260,8 @@ def _stop_and_judge(stack, outcome):
         outcome.accounts[node.name] = judged
         outcome.problems += [f"{node.name}: {note}" for note in judged.notes]
         outcome.problems += [f"{node.name}: {line}" for line in unexpected(node.lines)]
-        seconds, early, late = outcome.memory[node.name]
-        if late > early + (MEMORY_STEP if seconds >= LONG_BOOT_S else MEMORY_STEP_SHORT):
+        _, early, late = outcome.memory[node.name]
+        if late > early + MEMORY_STEP:
             outcome.problems.append(f"{node.name}: memory grew from {early} to {late} bytes")
 
 

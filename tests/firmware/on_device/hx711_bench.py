@@ -20,7 +20,7 @@ from barnode.sampler import Sampler
 
 SCK = 23
 DOUT = (18, 19, 21, 22)
-NOISE = 46
+NOISE = 60
 CODES = {
     -0x800001: "not_ready",
     -0x800002: "desync",
