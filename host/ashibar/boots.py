@@ -12,6 +12,7 @@ import numpy as np
 from ashibar.core import timefit
 from ashibar.core.accounting import Accounting, BootAccount, BootRecord, FrameColumns
 from ashibar.core.frame import FLAG_BACKLOG, FLAG_DECIMATED, DecodedBatch, decode, stands_for
+from ashibar.core.sequence import IntervalSet, holes
 from ashibar.core.stamps import sample_utc_us
 from ashibar.core.track import NodeSamples
 from ashibar.io.journal import Batch, FrameRow, GapRow
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from ashibar.core.calibration import NodeCalibration
     from ashibar.core.frame import FrameGroup
     from ashibar.io.journal import BootRow, Reader
+    from ashibar.io.journal.losses import Lost
     from ashibar.io.mqtt import Inbound
 
 GAP_REASON = "the node no longer held them"
+DAMAGE_REASON = "stored, and not readable in a damaged journal"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +121,7 @@ class Boot:
         self._fit: timefit.TimeFit | None = None
         self._stored_version = 0
         self._gaps: dict[tuple[int, int], int] = {}
+        self._damaged = IntervalSet()
 
     @property
     def bound_us(self) -> int | None:
@@ -142,7 +146,10 @@ class Boot:
         for seq, first_us, utc_us, utc_last_us, payload in reader.provisional(row.node, row.boot):
             last_us = int(decode(payload).sample_device_us[-1])
             boot.provisional.append(_Stamped(seq, first_us, last_us, utc_us, utc_last_us))
-        boot._gaps = {(first, last): at for first, last, at in reader.gaps_of(row.node, row.boot)}
+        for first, last, at_us, reason in reader.gaps_of(row.node, row.boot):
+            boot._gaps[first, last] = at_us
+            if reason == DAMAGE_REASON:
+                boot._damaged.add(first, last)
         return boot
 
     @property
@@ -270,11 +277,47 @@ class Boot:
     def _record_losses(self, oldest_seq: int, batch: Batch) -> None:
         """Put on record what the node lets go of, and take off the record what came after all."""
         newly = self.account.ledger.lost_below(oldest_seq) if oldest_seq > self.upto + 1 else []
-        if not newly and not self.account.ledger.take_recovered():
+        recovered = self.account.ledger.take_recovered()
+        if not newly and not recovered:
             return
-        spans = self.account.ledger.lost.intervals
-        self._gaps = {span: self._gaps.get(span, self.last_utc_us) for span in spans}
-        batch.gaps[self._key] = [GapRow(*span, GAP_REASON, at_us) for span, at_us in self._gaps.items()]
+        for seq in recovered:
+            self._damaged.discard(seq)
+        self._store_gaps(batch, self.last_utc_us)
+
+    def _store_gaps(self, batch: Batch, now_us: int) -> None:
+        """Put all gaps of the boot into the batch; those a damaged journal made are apart from the others."""
+        lost = self.account.ledger.lost.intervals
+        spans = dict.fromkeys(self._damaged.intervals, DAMAGE_REASON)
+        spans |= {span: GAP_REASON for first, last in lost for span in holes(first, last, self._damaged)}
+        self._gaps = {span: self._gaps.get(span, now_us) for span in sorted(spans)}
+        batch.gaps[self._key] = [GapRow(*span, spans[span], at_us) for span, at_us in self._gaps.items()]
+
+    def lose(self, lost: Lost, batch: Batch, now_us: int) -> None:
+        """Put on record as lost what was stored and cannot be read any more."""
+        rows = np.array([row[2:10] for row in lost.beside], np.int64).reshape(-1, 8).T
+        seq, index, samples, _, flags, _, utc_us, utc_last_us = rows
+        decimated = flags & FLAG_DECIMATED != 0
+        beside = FrameColumns(seq, index, samples, decimated, utc_us, utc_last_us, stands_for(flags))
+        self.account.lose(lost.spans, lost.frames, lost.samples, beside)
+        for first, last in lost.spans:
+            self._damaged.add(first, last)
+        self._store_gaps(batch, now_us)
+        self.store(batch, now_us)
+
+    def adopt(self, rows: Sequence[FrameRow], batch: Batch) -> None:
+        """Take up frames with provisional stamps that came into the journal behind our back."""
+        known = {frame.seq for frame in self.provisional}
+        for row in rows:
+            if row.seq in known:
+                continue
+            last_us = int(decode(row.payload).sample_device_us[-1])
+            fit = self._fit
+            if fit is None or fit.provisional:
+                times = (row.device_us, last_us, row.utc_us, row.utc_last_us)
+                self.provisional.append(_Stamped(row.seq, *times))
+                continue
+            stamps = (timefit.stamp_one(fit, row.device_us), timefit.stamp_one(fit, last_us))
+            batch.restamps.append((*stamps, fit.version, *self._key, row.seq))
 
 
 def stretches(

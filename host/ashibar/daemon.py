@@ -109,6 +109,7 @@ class Daemon:
             SeriesBuilder(self.committer, config.studio, rigs, _utc_us),
             policy=config.retention,
             sinks=() if self.sink is None else (SINK,),
+            enter=self.ingest.salvaged,
         )
         app = create_app(self.feed, self)
         app.include_router(series_router(self.series))
@@ -213,7 +214,6 @@ class Daemon:
         if self.journal.moved_aside is not None:
             moved = self.journal.moved_aside.name
             log.error("the journal was damaged; it was moved to %s and a new one begun", moved)
-            events.append(EventRow(self._began_us, "journal moved aside", moved, _json({"file": moved})))
         return Batch(events=events)
 
 

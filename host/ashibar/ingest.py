@@ -7,7 +7,8 @@ committed before its messages are acknowledged.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from ashibar.core.timefit import TimeFit
     from ashibar.core.track import NodeSamples
-    from ashibar.io.journal import Reader
+    from ashibar.io.journal import FrameRow, Reader
+    from ashibar.io.journal.losses import Lost
     from ashibar.io.mqtt import Inbound
 
 BOOT_KINDS = (topics.Kind.STATE, topics.Kind.ABOUT)
@@ -51,6 +53,18 @@ class Node:
     last_frame_mono_us: int | None = None
     last_frame_utc_us: int | None = None
     calibrations: dict[int, NodeCalibration] = field(default_factory=dict)
+
+
+class Salvaged(NamedTuple):
+    """What came of a damaged journal's frames: those not readable, and those whose stamps may still change.
+
+    `batch` says that it is done with, in the commit that enters these.
+    """
+
+    lost: list[Lost]
+    provisional: list[FrameRow]
+    batch: Batch
+    utc_us: int
 
 
 @dataclass(slots=True)
@@ -76,6 +90,7 @@ class Ingest:
         self._reader = reader
         self._boots: dict[tuple[str, int], Boot] = {}
         self._topics: dict[str, topics.Topic | str] = {}
+        self._salvaged: SimpleQueue[Salvaged] = SimpleQueue()
         self._restore()
 
     def restart(self) -> None:
@@ -121,13 +136,36 @@ class Ingest:
         return {key: self._boots[key].upto for key in known if key in self._boots}
 
     def settle_idle(self, now_mono_us: int) -> Batch:
-        """Finish boots of which no frame has come for long: there will be no better stamps."""
+        """Finish boots of which no frame has come for long: there will be no better stamps.
+
+        Enters what a damaged journal has cost, too.
+        """
         batch = Batch()
+        self._enter_salvaged(batch)
         for boot in self._boots.values():
             silent_us = now_mono_us - boot.last_mono_us
             if boot.provisional and silent_us > IDLE_SETTLE_S * 1e6:
                 boot.settle(batch, now_us=boot.last_utc_us)
         return batch
+
+    def salvaged(self, found: Salvaged) -> None:
+        """Say what became of the frames of a damaged journal; from any thread, `settle_idle` enters it."""
+        self._salvaged.put(found)
+
+    def _enter_salvaged(self, batch: Batch) -> None:
+        """Put on record, in one commit, what is lost and that the damaged journal is done with."""
+        names = {node.id: node.name for node in self.nodes.values()}
+        while not self._salvaged.empty():
+            found = self._salvaged.get()
+            for row in found.provisional:
+                boot = self._boots.get((names.get(row.node, ""), row.boot))
+                if boot is not None:
+                    boot.adopt([row], batch)
+            for lost in found.lost:
+                boot = self._boots.get((names.get(lost.node, ""), lost.boot))
+                if boot is not None:
+                    boot.lose(lost, batch, found.utc_us)
+            batch.extend(found.batch)
 
     def about_utc_us(self, node: str, boot: int, device_us: int) -> int | None:
         """Return when a device time of a boot was, None while that is not known."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ashibar.core import retention
-from ashibar.core.accounting import BootRecord
-from ashibar.io.journal import Batch, EventRow, Reader, salvage
+from ashibar.ingest import Salvaged
+from ashibar.io.journal import Batch, EventRow, Reader, losses, salvage
 from ashibar.io.journal.packed import COLD_S, cold_blocks, make_block
-from ashibar.io.journal.retain import BLOCKS_AT_ONCE, kept_spans, oldest_blocks, room, shed, shed_totals
+from ashibar.io.journal.retain import BLOCKS_AT_ONCE, kept_spans, oldest_blocks, room, shed
 from ashibar.series import CURSOR
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ FULL_ROUND_S: Final = 1.0  # while nothing can be stored, room is made as soon a
 
 
 class Upkeep:
-    """Keeps the journal small and its series ready, in a thread. What all `sinks` have may go."""
+    """Keeps the journal small and its series ready, in a thread. What all `sinks` have may go.
+
+    `enter` puts on record what a damaged journal has cost; None where nobody keeps accounts.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Upkeep:
         *,
         policy: Policy,
         sinks: Sequence[str] = (),
+        enter: Callable[[Salvaged], None] | None = None,
         cold_s: float = COLD_S,
         utc_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -60,6 +64,8 @@ class Upkeep:
         self._sinks = (*sinks, CURSOR)
         self._cold_s = cold_s
         self._utc_us = utc_us
+        self._enter = enter or (lambda found: committer.submit(found.batch))
+        self._salvaged: set[Path] = set()
         self._complaints: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -91,7 +97,7 @@ class Upkeep:
     def round(self, reader: Reader) -> None:
         """Do what is due. Where nothing can be stored, only room is made."""
         damaged = salvage.pending(reader.connection, self._journal)
-        if damaged is not None:
+        if damaged is not None and damaged not in self._salvaged:
             self._guarded("salvage", lambda: self._salvage(reader, damaged))
         self._guarded("retention", lambda: self._retain(reader))
         if self._committer.problem is None:
@@ -110,21 +116,27 @@ class Upkeep:
             self._complaints[what] = text
 
     def _salvage(self, reader: Reader, damaged: Path) -> None:
-        """Take over the frames of a damaged journal; a frame that is there already is left out."""
-        frames = 0
+        """Take over the frames of a damaged journal; a frame that is there already is left out.
+
+        The accounts then learn what is missing, and the same commit says that the file is done with.
+        """
+        frames, provisional = 0, []
         for group in salvage.frames(damaged):
             if self._stopping.is_set():
                 return  # the next start begins anew, and finds these
             frames += self._committer.between(methodcaller("commit", Batch(frames=group)))
-        expected = sum(msgspec.json.decode(row.counts, type=BootRecord).frames for row in reader.boots())
-        missing = max(0, expected - reader.totals()[0] - shed_totals(reader.connection)[0])
-        detail = {"file": damaged.name, "frames": frames, "frames_missing": missing}
-        log.warning("took %d frames over from %s; %d are missing", frames, damaged.name, missing)
+            provisional += [row for row in group if row.fit is None]
+        missing = losses.lost(reader)
+        count = sum(each.frames for each in missing)
+        detail = {"file": damaged.name, "frames": frames, "frames_missing": count}
+        log.warning("took %d frames over from %s; %d are missing", frames, damaged.name, count)
         event = EventRow(
             self._utc_us(), "journal salvaged", damaged.name, msgspec.json.encode(detail).decode()
         )
         done = ("DELETE FROM meta WHERE key = ?", [(salvage.PENDING,)])
-        self._committer.between(methodcaller("commit", Batch(events=[event], statements=[done])))
+        batch = Batch(events=[event], statements=[done])
+        self._salvaged.add(damaged)
+        self._enter(Salvaged(missing, provisional, batch, self._utc_us()))
 
     def _pack(self, reader: Reader) -> None:
         """Pack whatever is cold, block by block."""

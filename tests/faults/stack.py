@@ -11,8 +11,9 @@ import urllib.error
 import urllib.request
 
 import numpy as np
+from ashibar.boots import DAMAGE_REASON
 from ashibar.core.trace import Trace
-from ashibar.io.journal import Reader
+from ashibar.io.journal import Reader, salvage
 from ashibar.node import VirtualNode
 from parts import HERE, STUDIO, DaemonProcess, spawn
 from proxies import HttpFaults, TcpProxy
@@ -179,7 +180,9 @@ class Stack:
     def settled(self):
         reader = Reader(self.daemon.journal)
         try:
-            return not reader.boots_with_provisional()
+            return not reader.boots_with_provisional() and not salvage.pending(
+                reader.connection, self.daemon.journal
+            )
         finally:
             reader.close()
 
@@ -228,7 +231,8 @@ class Stack:
         reader = Reader(self.daemon.journal)
         try:
             numbers = {name: number for number, name, *_ in reader.nodes()}
-            gaps = reader.gaps()
+            gaps = [gap for gap in reader.gaps() if gap[4] != DAMAGE_REASON]
+            damaged = [gap for gap in reader.gaps() if gap[4] == DAMAGE_REASON]
             for name, report in self.reports:
                 frames = reader.frames_of(numbers[name], report["boot"])
                 stored = sum(each.row.samples for each in frames)
@@ -240,9 +244,14 @@ class Stack:
                     verdict.tails += lost
                 elif lost and recorded:
                     verdict.on_record += lost
-                elif 0 < frames_lost <= verdict.allowed_frames:
+                elif (
+                    0
+                    < frames_lost
+                    <= sum(
+                        gap[3] - gap[2] + 1 for gap in damaged if gap[:2] == (numbers[name], report["boot"])
+                    )
+                ):
                     verdict.moved_aside += lost
-                    verdict.allowed_frames -= frames_lost
                 else:
                     verdict.unexplained += abs(lost)
         finally:

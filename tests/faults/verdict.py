@@ -1,12 +1,12 @@
 """Whether a run lost or doubled anything: taken against the journal, the journal against InfluxDB."""
 
-import json
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+from ashibar.boots import DAMAGE_REASON
 from ashibar.core.accounting import BootAccount, BootRecord
 from ashibar.core.frame import decode_many
 from ashibar.core.stamps import sample_utc_us
@@ -32,7 +32,6 @@ class Verdict:
     points_extra: int = 0
     points_of_moved: int = 0
     rewritten: int = 0  # written again with the same stamp: the same points
-    allowed_frames: int = 0  # on record as not readable in a damaged journal, and not yet found missing
     notes: list = field(default_factory=list)
 
     @property
@@ -73,13 +72,12 @@ def judge(journal, taken, samples, influx=None, accepted=None):
     try:
         verdict = Verdict()
         stamps, stored = _stored(reader, verdict, taken, samples)
-        gaps, ended, moved = _records(reader)
-        verdict.allowed_frames = moved or 0
+        gaps, ended, damaged = _records(reader)
         for key, count in taken.items():
             if count is not None:
-                _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended)
+                _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended, damaged)
         if influx is not None:
-            _judge_points(verdict, stamps, influx, accepted, moved)
+            _judge_points(verdict, stamps, influx, accepted, _samples_damaged(reader, damaged))
         return verdict
     finally:
         reader.close()
@@ -123,12 +121,12 @@ def _stamps(frames):
 
 
 def _records(reader):
-    """Return gaps as (node, boot) -> sequences, the boots whose end is on record, and the frames on record as
-    lost with a damaged journal, None where none was moved aside."""
+    """Return gaps as (node, boot) -> sequences, boots whose end is on record, gaps of a damaged journal."""
     names = {number: name for number, name, *_ in reader.nodes()}
-    gaps, ended = {}, set()
-    for node, boot, first, last, *_ in reader.gaps():
-        gaps.setdefault((names[node], boot), set()).update(range(first, last + 1))
+    gaps, ended, damaged = {}, set(), {}
+    for node, boot, first, last, reason, _ in reader.gaps():
+        where = damaged if reason == DAMAGE_REASON else gaps
+        where.setdefault((names[node], boot), set()).update(range(first, last + 1))
     for row in reader.boots():
         record = msgspec.json.decode(row.counts, type=BootRecord)
         if record.ended:  # nobody has what is still missing: the account names it from-to
@@ -137,44 +135,47 @@ def _records(reader):
             for gap in BootAccount(*key, record).gaps():
                 if gap.to_seq is not None:
                     gaps.setdefault(key, set()).update(range(gap.from_seq, gap.to_seq + 1))
-    salvaged = [json.loads(detail) for *_, detail in reader.events("journal salvaged")]
-    if not salvaged and not reader.events("journal moved aside"):
-        return gaps, ended, None
-    return gaps, ended, salvaged[-1]["frames_missing"] if salvaged else 0
+    return gaps, ended, damaged
 
 
-def _judge_boot(verdict, key, count, samples, stored, gaps, ended):  # noqa: PLR0917
+def _samples_damaged(reader, damaged):
+    """Return how many samples of each node were in frames that are on record as not readable any more."""
+    numbers = {name: number for number, name, *_ in reader.nodes()}
+    found = {}
+    for (name, boot), seqs in damaged.items():
+        most = max((each.row.samples for each in reader.frames_of(numbers[name], boot)), default=10)
+        found[name] = found.get(name, 0) + most * len(seqs)
+    return found
+
+
+def _judge_boot(verdict, key, count, samples, stored, gaps, ended, damaged):  # noqa: PLR0917
     verdict.taken += count * samples
     have = stored.get(key, set())
     highest = max(have, default=-1)
     missing = set(range(count)) - have
-    recorded = missing & gaps.get(key, set())
-    tail = {seq for seq in missing - recorded if seq > highest} if key in ended else set()
-    rest = missing - recorded - tail
-    aside = set()
-    if len(rest) <= verdict.allowed_frames:
-        aside = rest
-        verdict.allowed_frames -= len(rest)
+    aside = missing & damaged.get(key, set())
+    recorded = missing & gaps.get(key, set()) - aside
+    tail = {seq for seq in missing - recorded - aside if seq > highest} if key in ended else set()
+    rest = missing - recorded - aside - tail
     verdict.on_record += len(recorded) * samples
     verdict.tails += len(tail) * samples
     verdict.moved_aside += len(aside) * samples
-    verdict.unexplained += len(rest - aside) * samples
-    if rest - aside:
-        verdict.notes.append(f"{key}: frames {sorted(rest - aside)[:10]}.. of {count} not accounted for")
+    verdict.unexplained += len(rest) * samples
+    if rest:
+        verdict.notes.append(f"{key}: frames {sorted(rest)[:10]}.. of {count} not accounted for")
 
 
-def _judge_points(verdict, stamps, influx, accepted, moved):
-    for number, (_, expected) in enumerate(sorted(stamps.items(), key=lambda each: _order(each[0])), 1):
+def _judge_points(verdict, stamps, influx, accepted, damaged):
+    for number, (name, expected) in enumerate(sorted(stamps.items(), key=lambda each: _order(each[0])), 1):
         rows = influx.query(f'SELECT "validity" FROM "{MEASUREMENT}" WHERE "rig" = \'room-{number}\'')
         times = {row["time"] for row in rows}
         wanted = set(expected.tolist())
         verdict.points += len(times)
         verdict.points_missing += len(wanted - times) + len(expected) - len(wanted)
         extra = len(times - wanted)
-        if moved is not None:
-            verdict.points_of_moved += extra
-        else:
-            verdict.points_extra += extra
+        known = min(extra, damaged.get(name, 0))  # written before the page was damaged
+        verdict.points_of_moved += known
+        verdict.points_extra += extra - known
     if accepted is not None:
         verdict.rewritten = accepted.get(MEASUREMENT, 0) - verdict.points
 

@@ -15,6 +15,8 @@ import numpy as np
 from ashibar.core.sequence import Interval, Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 Reason = Literal["pending", "lost", "not_sent"]
@@ -23,7 +25,8 @@ Reason = Literal["pending", "lost", "not_sent"]
 class Gap(msgspec.Struct, frozen=True):
     """Samples the record should have and has not, `from` and `to` inclusive; None: not known.
 
-    `pending`: the frames may still come. `lost`: the node no longer holds them. `not_sent`: the node took the
+    `pending`: the frames may still come. `lost`: the node no longer holds them, and nobody stored them or what
+    was stored cannot be read. `not_sent`: the node took the
     samples and put them into no frame (its sequences are the frames on both sides). `from_utc`, `to_utc`:
     Unix seconds of the last sample stored before and the first one after. A stretch that is partly lost and
     partly pending cannot be divided in samples until the rest has come: `samples` is then None in its parts.
@@ -184,6 +187,20 @@ class BootAccount:
         """Put on record what the node no longer holds and nobody stored; return the gaps that are new."""
         newly = self.ledger.lost_below(oldest_seq)
         return [gap for gap in self.gaps() if gap.reason == "lost" and _within(gap, newly)] if newly else []
+
+    def lose(self, spans: Sequence[Interval], frames: int, samples: int, beside: FrameColumns) -> None:
+        """Put on record as lost what was stored and cannot be read: sequences, so many frames and samples.
+
+        `beside` are the stored frames next to them, whose indices say what is missing.
+        """
+        record = self._record
+        record.taken_reported = max(record.taken_reported, self.newest_index)  # it was there once
+        for first, last in spans:
+            self.ledger.lose(first, last)
+        record.frames -= frames
+        record.samples -= samples
+        for k, (seq, last_seq) in enumerate(zip(beside.seq.tolist(), beside.last_seq.tolist(), strict=True)):
+            record.edges[seq] = record.edges[last_seq] = _edge(beside, k)
 
     def report_taken(self, samples: int) -> None:
         """Take note of the node's own count of samples taken (its `health`)."""

@@ -71,13 +71,18 @@ class IntervalSet:
 
     def discard(self, number: int) -> None:
         """Take one number out, splitting its interval."""
-        at = bisect_right(self._starts, number) - 1
-        if at < 0 or number > self._ends[at]:
+        self.cut(number, number)
+
+    def cut(self, first: int, last: int) -> None:
+        """Take all numbers from `first` to `last` out, splitting the intervals at the ends."""
+        low = bisect_right(self._ends, first - 1)
+        high = bisect_right(self._starts, last)
+        if low >= high:
             return
-        first, last = self._starts[at], self._ends[at]
-        parts = [part for part in ((first, number - 1), (number + 1, last)) if part[0] <= part[1]]
-        self._starts[at : at + 1] = [part[0] for part in parts]
-        self._ends[at : at + 1] = [part[1] for part in parts]
+        ends = ((self._starts[low], first - 1), (last + 1, self._ends[high - 1]))
+        parts = [part for part in ends if part[0] <= part[1]]
+        self._starts[low:high] = [part[0] for part in parts]
+        self._ends[low:high] = [part[1] for part in parts]
 
 
 def holes(first: int, last: int, *held: IntervalSet) -> list[Interval]:
@@ -149,6 +154,11 @@ class Ledger:
         for seq in range(first, last + 1):
             self.lost.discard(seq)
         self.stored.add(first, last)
+
+    def lose(self, first: int, last: int) -> None:
+        """Put on record as lost what was stored and cannot be read any more."""
+        self.stored.cut(first, last)
+        self.lost.add(first, last)
 
     def _receive_run(self, first: int, last: int, new: NDArray[np.bool_]) -> None:
         if first > self.highest and first > self.lost.last:

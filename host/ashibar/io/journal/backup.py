@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ashibar.io.journal import check
+from ashibar.io.journal.aside import move_aside
 from ashibar.io.journal.reader import Reader
 from ashibar.io.journal.schema import APPLICATION_ID, MIGRATIONS, version_of
-from ashibar.io.journal.writer import SIDE_FILES, JournalError, move_aside
+from ashibar.io.journal.writer import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def backup(journal: Path, target: Path, told: Callable[[int, int], None] = lambd
     except (OSError, sqlite3.Error) as error:
         raise JournalError(f"could not copy {journal} to {target}: {error}; check place and space") from error
     finally:
-        for suffix in ("", "-journal", *SIDE_FILES[1:]):
+        for suffix in ("", "-journal", "-wal", "-shm"):
             Path(f"{partial}{suffix}").unlink(missing_ok=True)
 
 

@@ -127,10 +127,11 @@ class Reader:
         """Return id, first valid time and record (JSON) of a rig's parameters, oldest first."""
         return self._all("SELECT id, from_us, record FROM parameters WHERE rig = ? ORDER BY from_us, id", rig)
 
-    def gaps_of(self, node: int, boot: int) -> list[tuple[int, int, int]]:
-        """Return first and last sequence and time of record of a boot's gaps."""
+    def gaps_of(self, node: int, boot: int) -> list[tuple[int, int, int, str]]:
+        """Return first and last sequence, time of record and reason of a boot's gaps."""
         return self._all(
-            "SELECT seq_from, seq_to, recorded_us FROM gaps WHERE node = ? AND boot = ? ORDER BY seq_from",
+            "SELECT seq_from, seq_to, recorded_us, reason FROM gaps WHERE node = ? AND boot = ?"
+            " ORDER BY seq_from",
             node,
             boot,
         )

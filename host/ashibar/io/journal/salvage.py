@@ -5,13 +5,14 @@ First the small tables, at once, so that nodes, sessions and safety log go on; t
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from ashibar.core.packing import BlockError, unpack
-from ashibar.io.journal.batch import FrameRow
+from ashibar.io.journal.batch import EventRow, FrameRow
 from ashibar.io.journal.frames import FRAME_COLUMNS
 
 if TYPE_CHECKING:
@@ -23,15 +24,18 @@ log = logging.getLogger(__name__)
 # Frames have a way of their own; what is derived from them is made anew.
 APART: Final = ("frames", "blocks", "block_data", "packed", "pyramid", "sqlite_sequence")
 PENDING: Final = "salvage"  # in `meta`: the name of the damaged file whose frames are still to be taken over
+MOVED: Final = "journal moved aside"  # the event that says so, in the commit that takes the tables over
 ROWS_AT_ONCE: Final = 500
 ID_MARGIN: Final = 1_000_000  # ids that may have been given after the highest that can be read
 MAX_JUMP: Final = 256  # rows passed over at once near damage: a page holds some fifteen frames
 UNKNOWN_LAST: Final = 10_000_000  # where the end of a table cannot be read
 
 
-def small_tables(connection: sqlite3.Connection, damaged: Path) -> dict[str, int]:
-    """Copy every table but the frames' into the new journal; returns how many rows of each were read."""
-    found: dict[str, int] = {}
+def small_tables(connection: sqlite3.Connection, damaged: Path, now_us: int) -> dict[str, int]:
+    """Copy every table but the frames' into the new journal, with the event that says why, or nothing.
+
+    Returns how many rows of each were read.
+    """
     names = [
         name
         for (name,) in connection.execute(
@@ -39,22 +43,40 @@ def small_tables(connection: sqlite3.Connection, damaged: Path) -> dict[str, int
         )
         if name not in APART
     ]
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _copies(connection, damaged, names)
+        # The series are made anew, from frames that get new ids: what a sink had beyond its cursor says
+        # nothing of those.
+        connection.execute("DELETE FROM cursors WHERE sink = 'series'")
+        connection.execute("DELETE FROM sink_state WHERE what = 'lanes'")
+        connection.execute("DELETE FROM meta WHERE key LIKE 'series %'")
+        if found:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (PENDING, damaged.name))
+        event = EventRow(now_us, MOVED, damaged.name, json.dumps({"file": damaged.name}))
+        connection.execute("INSERT INTO events (utc_us, kind, subject, detail) VALUES (?, ?, ?, ?)", event)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("PRAGMA foreign_keys = ON")
+    return {name: count for name, count in found.items() if count}
+
+
+def on_record(connection: sqlite3.Connection, damaged: Path) -> bool:
+    """Tell whether the small tables of a file that was moved aside were taken over."""
+    known = "SELECT 1 FROM events WHERE kind = ? AND subject = ?"
+    return connection.execute(known, (MOVED, damaged.name)).fetchone() is not None
+
+
+def _copies(connection: sqlite3.Connection, damaged: Path, names: list[str]) -> dict[str, int]:
     try:
         old = _open(damaged)
     except sqlite3.Error:
-        return found
+        return {}
     with closing(old):
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("BEGIN IMMEDIATE")
-        for name in names:
-            found[name] = _copy(connection, old, name)
-        # The series are made anew, from frames that get new ids.
-        connection.execute("DELETE FROM cursors WHERE sink = 'series'")
-        connection.execute("DELETE FROM meta WHERE key LIKE 'series %'")
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (PENDING, damaged.name))
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA foreign_keys = ON")
-    return {name: count for name, count in found.items() if count}
+        return {name: _copy(connection, old, name) for name in names}
 
 
 def pending(connection: sqlite3.Connection, journal: Path) -> Path | None:

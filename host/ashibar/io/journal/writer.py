@@ -9,15 +9,15 @@ import os
 import sqlite3
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ashibar.io.journal import check, salvage
+from ashibar.io.journal import aside, check, salvage
 from ashibar.io.journal.packed import Packed
 from ashibar.io.journal.schema import SchemaError, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ashibar.io.journal.batch import Batch
     from ashibar.io.journal.packed import Block
@@ -28,7 +28,6 @@ ASIDE_MAX_ROWS = (
 )
 ASIDE_MAX_BYTES = 4096  # of each
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
-SIDE_FILES = ("", "-wal", "-shm")
 
 INSERT_FRAME = """INSERT OR IGNORE INTO frames
     (id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us,
@@ -58,19 +57,6 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
     connection.execute("PRAGMA cache_size = -16000")
     return connection
-
-
-def move_aside(path: Path, stamp: str, why: str = "corrupt") -> Path:
-    """Rename a file and its side files; returns the new name of the main file."""
-    target = path.with_name(f"{path.name}.{why}-{stamp}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.{why}-{stamp}-{number}")
-    for suffix in SIDE_FILES:
-        with suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{target}{suffix}")
-    return target
 
 
 class Journal:
@@ -106,27 +92,37 @@ class Journal:
             " coalesce((SELECT max(frame_id) FROM cursors), 0))"
         )
         self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
-        if self.moved_aside is not None:
-            self.salvaged = salvage.small_tables(self._connection, self.moved_aside)
-            self._next_id = salvage.highest_id(self.moved_aside)
+        self._take_over(utc_us())
         self._aside_rows = int(self._connection.execute("SELECT count(*) FROM aside").fetchone()[0])
         self._packed = Packed(self._connection)
 
     def _open(self, utc_us: Callable[[], int]) -> tuple[sqlite3.Connection, Path | None]:
-        """Return a connection to a sound file, and where a damaged one went."""
+        """Return a connection to a sound file, and where a damaged one went, now or at a start cut short."""
+        moved = aside.resume(self.path)
         try:
-            return self._checked(), None
+            return self._checked(), moved
         except JournalCorruptError:
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(utc_us() / 1e6))
-            moved = move_aside(self.path, stamp)
-            _suspect(self.path).unlink(missing_ok=True)
+            moved = aside.begin(self.path, stamp)
             return self._checked(), moved
+
+    def _take_over(self, now_us: int) -> None:
+        """Take over what goes at once from a file moved aside; frames follow later, with ids of their own."""
+        if self.moved_aside is not None:
+            if salvage.on_record(self._connection, self.moved_aside):
+                self.moved_aside = None  # only the mark was left
+            else:
+                self.salvaged = salvage.small_tables(self._connection, self.moved_aside, now_us)
+            aside.done(self.path)
+        damaged = salvage.pending(self._connection, self.path)
+        if damaged is not None:
+            self._next_id = max(self._next_id, salvage.highest_id(damaged))
 
     def _checked(self) -> sqlite3.Connection:
         """Return a connection to a sound, migrated file, or raise JournalCorruptError."""
         connection: sqlite3.Connection | None = None
         try:
-            if _suspect(self.path).exists():
+            if aside.suspect(self.path).exists():
                 raise JournalCorruptError(f"{self.path} was found damaged while it was written")  # noqa: TRY301
             connection = connect(self.path)
             verdict = check.quick(connection)
@@ -190,7 +186,7 @@ class Journal:
             )
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             with suppress(OSError):  # the look at the next start is bounded in time and might miss it
-                _suspect(self.path).touch()
+                aside.suspect(self.path).touch()
             return JournalCorruptError(f"{text}; the service begins anew and moves the file aside")
         return JournalError(f"{text}; check the disk")
 
@@ -295,11 +291,6 @@ class Journal:
             self._lock = None
 
 
-def _suspect(path: Path) -> Path:
-    """Return the mark beside a file that showed damage in service."""
-    return path.with_name(f"{path.name}.suspect")
-
-
 def free_bytes(path: Path) -> int:
     """Return the space left for an ordinary user on the file's disk."""
     status = os.statvfs(path.parent)
@@ -314,5 +305,4 @@ __all__ = [
     "SchemaError",
     "connect",
     "free_bytes",
-    "move_aside",
 ]
