@@ -99,6 +99,7 @@ class Studio:
             f"ashibar/v1/test/bars/{topic}", payload, 1, 1, False, self.now_us - T0, self.now_us, 1
         )
         intake = self.ingest.take([message])
+        self.service.note_late(intake.samples, intake.batch, self.now_us)
         self.journal.commit(intake.batch)
         if intake.samples:
             self.service.take(self.live, intake.samples, self.now_us)

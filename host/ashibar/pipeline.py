@@ -176,6 +176,8 @@ class Pipeline:
 
     def _submit(self, inbound: list[Inbound], intake: Intake) -> None:
         """To the journal first, so that an error on the way to the page cannot cost a sample."""
+        if intake.samples:
+            self._service.note_late(intake.samples, intake.batch, self._utc_us())
         self._committer.submit(intake.batch, partial(self._stored, inbound, intake.uptos))
         try:
             self._show(intake.samples)

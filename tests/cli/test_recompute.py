@@ -180,6 +180,23 @@ def test_frames_that_come_after_a_session_was_summed_up_give_it_new_figures(tmp_
     studio.close()
 
 
+@pytest.mark.parametrize("restarted_at_s", [44.5, 48, 125])
+def test_frames_that_came_late_before_a_restart_end_in_the_same_after_it(tmp_path, restarted_at_s):
+    """While they come, while the session goes on, and while they are being recomputed."""
+    deliveries = late(in_order(session_load()), 26, 40, 44)
+    restart = (T0 + round(restarted_at_s * 1e6), Studio.start)
+    studio = played(tmp_path / "j.sqlite", deliveries, [REQUESTS[0], REQUESTS[-1], restart], T0 + 140_000_000)
+    (span,) = studio.late
+    assert ((span.from_us - T0) // 1_000_000, (span.to_us - T0) // 1_000_000) == (25, 39)
+    assert any(each.what.startswith("alarm") for each in checked(studio).differences)
+    studio.recompute()
+    assert not [each for each in checked(studio).differences if each.what.startswith(("alarm", "incident"))]
+    studio.start()
+    studio.play([], until_us=T0 + 160_000_000)
+    assert studio.late == [], "what is done is not done again"
+    studio.close()
+
+
 def test_where_nothing_came_late_nothing_is_recomputed(whole):
     assert whole.late == []
     assert recomputed(whole.reader, RIG, T0, UNTIL_US, now_us=whole.now_us) is None

@@ -110,7 +110,7 @@ def test_a_session_begins_and_ends_over_mqtt_and_a_command_delivered_twice_count
 def test_bars_used_without_a_session_are_on_record(host, bars):
     bars.load_kg = [8, 8, 0, 0]
     wait_until(lambda: host.api.log("unattended-use-began"), "the unattended use")
-    assert host.feed.snapshot("room-1")["session"]["unattended_since_us"] is not None
+    wait_until(lambda: host.feed.snapshot("room-1")["session"]["unattended_since_us"], "the page to say so")
     started(host)
     ended = host.api.log("unattended-use-ended")[0]
     assert ended["data"]["why"] == "a session began"

@@ -149,6 +149,13 @@ class RecomputedMade(Request, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+class LateDone(Request, frozen=True, kw_only=True):
+    """The host's own: all that follows from a late delivery, samples of these times, is on record."""
+
+    from_us: int
+    to_us: int
+
+
 class CopyMended(Request, frozen=True, kw_only=True):
     """The host's own: a span of InfluxDB was written again after a correction."""
 

@@ -21,6 +21,7 @@ from ashibar.io.journal import safety
 from ashibar.service import sessions, weights, zeroing
 from ashibar.service.alarms import ACTIONS
 from ashibar.service.desk import ConflictError, NotFoundError
+from ashibar.service.recompute import LateSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,6 +261,12 @@ def _recomputed(service: Service, asked: requests.RecomputedMade) -> Any:
     return asked.data
 
 
+def _late_done(service: Service, asked: requests.LateDone) -> Any:
+    rig = _rig(service, asked)
+    rig.lateness.done(LateSpan(rig.name, asked.from_us, asked.to_us))
+    service.record.state(rig.name, "late", rig.lateness.spans)
+
+
 def _mended(service: Service, asked: requests.CopyMended) -> Any:
     service.record.entry("influxdb-recomputed", "host", asked.data, utc_us=service.now_us)
     return asked.data
@@ -281,4 +288,5 @@ _ACTIONS: dict[type, Callable[[Service, Any], Any]] = {
     requests.SummaryMade: _summary,
     requests.CopyMended: _mended,
     requests.RecomputedMade: _recomputed,
+    requests.LateDone: _late_done,
 }

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ashibar.core.rig import RigParameters
     from ashibar.core.session import SessionRecord, Terms
     from ashibar.core.track import NodeSamples
-    from ashibar.io.journal import SafetyReader
+    from ashibar.io.journal import Batch, SafetyReader
     from ashibar.live import LiveRig
     from ashibar.service.record import Record
     from ashibar.service.surroundings import Surroundings
@@ -76,7 +76,7 @@ class RigService:
         self.incidents = RigIncidents(rig.name, record, kept.get("incident"))
         self.hang = RigHangTest(rig.name, record)
         self.recent: deque[NodeSamples] = deque()
-        self.lateness = Lateness(rig.name)
+        self.lateness = Lateness(rig.name, kept.get("late"), now_us)
         self._auto_zero = AutoZero(enabled=config.session.auto_zero)
         self._config, self._rig = config, rig
         self._base = live.params
@@ -95,18 +95,24 @@ class RigService:
     def take(self, samples: Sequence[NodeSamples], now_us: int) -> bool:
         """Take new samples of any node; True if any were this rig's."""
         self.now_us = now_us
-        newest_us = self.alarms.last_us
         if not self.live.take(samples, self._seen):
             return False
-        for each in samples:
-            if each.node in self.live.params.columns:
-                self.lateness.take(int(each.utc_us[0]), int(each.utc_us[-1]), newest_us, now_us)
         self.recent.extend(each for each in samples if each.node in self.live.params.columns)
         newest_us = self.live.newest_us or now_us
         while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
             self.recent.popleft()
         self.alarms.show(self.live.provisional())
         return True
+
+    def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
+        """Put into `batch`, which stores these samples, for which time they come late."""
+        newest_us, late = self.alarms.last_us, False
+        for each in samples:
+            if each.node in self.live.params.columns:
+                late |= self.lateness.take(int(each.utc_us[0]), int(each.utc_us[-1]), newest_us, now_us)
+        if late:
+            spans = msgspec.json.encode(self.lateness.spans).decode()
+            batch.statements.append((safety.RIG_STATE, [(self.name, "late", spans)]))
 
     def tick(self, now_us: int) -> None:
         """Let time pass: forgotten sessions, silence, dates."""

@@ -80,6 +80,11 @@ class Service:
         self.weights = weights
         self._unsummed = [row.id for row in reader.sessions_without_summary()]
 
+    def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
+        """Note late samples in the batch that stores them: both are stored, or neither."""
+        for rig in self.rigs.values():
+            rig.note_late(samples, batch, now_us)
+
     def take(self, rig: LiveRig, samples: Sequence[NodeSamples], now_us: int) -> bool:
         """Take samples for one rig; True if any were its."""
         return self.rigs[rig.name].take(samples, now_us)
