@@ -6,6 +6,7 @@ into batches. Frames are ready once what follows them can no longer change them.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -76,6 +77,7 @@ class Points:
         self._studio = studio
         self._only = tuple(rigs)
         self._known: tuple[int, ...] = ()
+        self._waits = _Waits()
         self._rigs: dict[str, _Rig] = {}
         self._names: dict[int, str] = {}
         self._calibrations: source.Calibrations = {}
@@ -99,16 +101,20 @@ class Points:
             for params, result in rig_results(samples, self._choice(work.chosen), history):
                 yield work.rig, params, result
 
-    def ready(self, reader: Reader, after: int, upto: int, limit: int, now_us: int) -> Ready | None:
+    def ready(  # noqa: PLR0917 (as the sink calls it)
+        self, reader: Reader, after: int, upto: int, limit: int, now_us: int, mono_us: int
+    ) -> Ready | None:
         """Return the lines of the next frames with ids in (after, upto] that are ready, None for none.
 
-        With them come those of earlier frames that a frame come late changes. `now_us` is Unix microseconds.
+        With them come those of earlier frames that a frame come late changes. `now_us` is Unix microseconds,
+        `mono_us` a clock that nobody sets.
         """
         with reader.frames.snapshot():
             self._look_up(reader)
             around = _Around.of(reader, after, limit)
             next_ones = [frame for frame in around.frames if after < frame.id <= upto][:limit]
-            frames = self._ready_ones(next_ones, around.frames, now_us)
+            waited = self._waits.upto(reader.highest_frame_id(), mono_us)
+            frames = self._ready_ones(next_ones, around.frames, now_us, waited)
             if not frames:
                 return None
             works = list(self._works(frames, reader, around))
@@ -163,17 +169,18 @@ class Points:
         return sorted(found, key=lambda frame: (frame.row.utc_us, frame.id))
 
     def _ready_ones(
-        self, frames: list[StoredFrame], around: Sequence[StoredFrame], now_us: int
+        self, frames: list[StoredFrame], around: Sequence[StoredFrame], now_us: int, waited: int
     ) -> list[StoredFrame]:
-        """Return the frames up to the first one that may yet change."""
-        limits: dict[int, float] = {}
+        """Return the frames up to the first one that may yet change; those up to `waited` cannot."""
+        limits: dict[int, _Final] = {}
         for rig in self._rigs.values():
             mine = self._of_rig(around, rig)
-            until_us = _final_until(mine, {frame.row.node for frame in mine}, now_us)
             for node in {frame.row.node for frame in mine}:
-                limits[node] = min(limits.get(node, np.inf), until_us)
+                final = _final(mine, node, now_us)
+                limits[node] = final if node not in limits else limits[node].and_also(final)
         for count, frame in enumerate(frames):
-            if frame.row.utc_last_us > limits.get(frame.row.node, np.inf):
+            final = limits.get(frame.row.node, SETTLED)
+            if frame.id > waited and (frame.row.utc_last_us > final.until_us or frame.id > final.until_id):
                 return frames[:count]
         return frames
 
@@ -246,27 +253,57 @@ def sessions_of(reader: Reader, rig: str, from_us: int, to_us: int) -> Sessions:
     return Sessions(np.array(starts, np.int64), np.array(ends, np.int64), tuple(ids))
 
 
-def _final_until(frames: Sequence[StoredFrame], nodes: set[int], now_us: int) -> float:
-    """Return the time up to which nothing that follows in order can change a rig's results.
+class _Waits:
+    """Which frames have waited for `SETTLE_US`, by a clock that nobody sets."""
 
-    `frames` are its frames in order of time. A node is waited for until another is `SETTLE_US` ahead, and all
-    together until nothing has come for so long.
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, int]] = deque()  # when, and the highest id then
+        self._waited = 0
+
+    def upto(self, highest: int, mono_us: int) -> int:
+        """Return the highest id that was there `SETTLE_US` ago; `highest` is there now."""
+        if not self._seen or highest > self._seen[-1][1]:
+            self._seen.append((mono_us, highest))
+        while self._seen and self._seen[0][0] <= mono_us - SETTLE_US:
+            self._waited = self._seen.popleft()[1]
+        return self._waited
+
+
+class _Final(NamedTuple):
+    """Frames of a node up to this time and id cannot be changed by what follows in order."""
+
+    until_us: float
+    until_id: float
+
+    def and_also(self, other: _Final) -> _Final:
+        return _Final(min(self.until_us, other.until_us), min(self.until_id, other.until_id))
+
+
+SETTLED: Final = _Final(np.inf, np.inf)
+
+
+def _final(frames: Sequence[StoredFrame], node: int, now_us: int) -> _Final:
+    """Return what is final of a node; `frames` are those of its rig, in order of time.
+
+    A node is waited for until another is `SETTLE_US` ahead, and all together until nothing has come for so
+    long. Samples behind a frame count in the order they were stored: a clock set back puts them before it.
     """
-    if not frames or now_us - max(frame.row.received_us for frame in frames) > SETTLE_US:
-        return np.inf
+    if now_us - max(frame.row.received_us for frame in frames) > SETTLE_US:
+        return SETTLED
     newest_us = max(frame.row.utc_last_us for frame in frames)
-    return min(max(_decided_us(frames, node), newest_us - SETTLE_US) for node in nodes)
+    nodes = {frame.row.node for frame in frames}
+    until_us = min(max(_decided(frames, each)[0], newest_us - SETTLE_US) for each in nodes)
+    return _Final(until_us, _decided(frames, node)[1])
 
 
-def _decided_us(frames: Sequence[StoredFrame], node: int) -> float:
-    """Return the end of a node's newest frame that has enough samples behind it to rule out a spike."""
+def _decided(frames: Sequence[StoredFrame], node: int) -> tuple[float, float]:
+    """Return end and id of a node's last frame with enough samples stored behind it to rule out a spike."""
     after = 0
-    for frame in reversed(frames):
-        if frame.row.node == node:
-            if after >= LAG:
-                return frame.row.utc_last_us
-            after += frame.row.samples
-    return -np.inf
+    for frame in sorted((f for f in frames if f.row.node == node), key=lambda f: f.id, reverse=True):
+        if after >= LAG:
+            return frame.row.utc_last_us, frame.id
+        after += frame.row.samples
+    return -np.inf, -np.inf
 
 
 class _Around(NamedTuple):

@@ -28,10 +28,10 @@ class Record:
     def store(self, rows):
         self.journal.commit(Batch(frames=list(rows)))
 
-    def written(self, *, limit=500, now_us=LATER, points=None, after=0):
+    def written(self, *, limit=500, now_us=LATER, mono_us=0, points=None, after=0):
         """Lines in the order they are written, and where that ends."""
         points, lines = points or Points("studio"), []
-        while ready := points.ready(self.reader, after, 2**60, limit, now_us):
+        while ready := points.ready(self.reader, after, 2**60, limit, now_us, mono_us):
             lines += ready.lines.decode().splitlines()
             after = ready.last_id
         return lines, after
@@ -68,7 +68,7 @@ def test_lines_do_not_depend_on_how_frames_are_cut_into_writes(tmp_path_factory,
     record.store(frame_rows(spiked()))
     whole, _ = record.written()
     lines, after, turn = [], 0, 0
-    while ready := Points("studio").ready(record.reader, after, 2**60, limits[turn % len(limits)], LATER):
+    while ready := Points("studio").ready(record.reader, after, 2**60, limits[turn % len(limits)], LATER, 0):
         lines += ready.lines.decode().splitlines()
         after, turn = ready.last_id, turn + 1
     record.close()
@@ -234,3 +234,37 @@ def test_parameters_of_the_time_of_each_sample_count(record):
     assert sums == {70}
     sums = {round((float(row["client_load_n"]) + float(row["bar_load_n"])) / 9.80665) for _, row in rows[80:]}
     assert sums == {90}
+
+
+def stepped_back(seconds=50.0):
+    """Frames of 8 s; after 5 s the host's clock is set back, the samples' stamps with it."""
+    rows = list(frame_rows(spiked(8.0)))
+    back_us = round(seconds * 1e6)
+    turned = [
+        row._replace(
+            utc_us=row.utc_us - back_us,
+            utc_last_us=row.utc_last_us - back_us,
+            received_us=row.received_us - back_us,
+        )
+        for row in rows[40:]
+    ]
+    return rows[:40], turned
+
+
+def test_a_clock_set_back_holds_nothing_up_until_its_time_comes_again(record):
+    before, turned = stepped_back()
+    points, lines, after, mono_us = Points("studio"), [], 0, 10**9
+    for row in before + turned:
+        record.store([row])
+        mono_us += 125_000
+        more, after = record.written(points=points, after=after, now_us=row.received_us, mono_us=mono_us)
+        lines += more
+        if row is turned[20]:  # 2.6 s after the step
+            assert after >= 40
+    more, after = record.written(
+        points=points, after=after, now_us=turned[-1].received_us, mono_us=mono_us + 2_100_000
+    )
+    assert after == 64
+    final = {fields(line)[0]: line for line in lines + more}
+    assert len(final) == 640
+    assert final == {fields(line)[0]: line for line in record.written()[0]}

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from ashibar.core.chain import append, to_line
 from ashibar.io.influx import InfluxSink, InfluxWriter, lanes, sink
+from ashibar.io.influx.corrections import affected
 from ashibar.io.influx.progress import progress_of
-from ashibar.io.journal import Batch, Committer, Journal, Reader, safety, sinks
+from ashibar.io.journal import Batch, Committer, Journal, Reader, SafetyReader, safety, sinks
 from ashibar.points import Points
 from ashibar.rigs import to_json
 from influx_http import Between
@@ -256,6 +257,22 @@ class Spoiled:
 
     def of_span(self, *arguments):
         return self._points.of_span(*arguments)
+
+
+def test_a_correction_reaches_samples_stamped_before_the_clock_was_set_back(house):
+    rows = list(frame_rows(load(10.0)))
+    back_us = 8_000_000
+    turned = [
+        row._replace(utc_us=row.utc_us - back_us, utc_last_us=row.utc_last_us - back_us) for row in rows[60:]
+    ]
+    house.store(Batch(frames=rows[:60] + turned))
+    reader = SafetyReader(house.path)
+    written = lanes.Lanes(reader.highest_frame_id())
+    _, seen = affected(reader, None, written)
+    house.store(Batch(parameters=[("room-1", T0 + 1_000_000, to_json(params(weight_kg=90.0)))]))
+    (found,), _ = affected(reader, seen, written)
+    reader.close()
+    assert (found.from_us, found.to_us) == (T0 + 1_000_000, rows[59].utc_last_us + 1)
 
 
 def test_sessions_alarms_incidents_and_health_have_measurements_of_their_own(house, influx):

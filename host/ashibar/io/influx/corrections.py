@@ -64,10 +64,10 @@ def affected(
 
 
 def _newest_us(reader: SafetyReader, live: int) -> int | None:
-    """Return the time of the newest sample written, None before the first."""
+    """Return the latest time of a sample written, None before the first; a clock set back is behind it."""
     row = reader.connection.execute(
-        "SELECT max(coalesce((SELECT utc_last_us FROM frames WHERE id <= ? ORDER BY id DESC LIMIT 1), 0),"
-        " coalesce((SELECT last_us FROM blocks WHERE last_id <= ? ORDER BY last_id DESC LIMIT 1), 0))",
+        "SELECT max(coalesce((SELECT max(utc_last_us) FROM frames WHERE id <= ?), 0),"
+        " coalesce((SELECT max(last_us) FROM blocks WHERE last_id <= ?), 0))",
         (live, live),
     ).fetchone()
     return row[0] or None

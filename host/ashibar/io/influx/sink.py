@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     class Converter(Protocol):
         """Turns frames into lines (us), however they are cut into batches the same ones."""
 
-        def ready(self, reader: Reader, after: int, upto: int, limit: int, now_us: int) -> Ready | None: ...  # noqa: D102
+        def ready(  # noqa: D102, PLR0917 (one of two clocks each)
+            self, reader: Reader, after: int, upto: int, limit: int, now_us: int, mono_us: int
+        ) -> Ready | None: ...
 
         def of_span(  # noqa: D102
             self, reader: Reader, from_us: int, to_us: int, rig: str | None, begun_us: int
@@ -194,7 +196,9 @@ class InfluxSink:
 
     def _live(self, reader: SafetyReader) -> bool:
         """Write the newest frames that are ready; True if there may be more."""
-        ready = self._convert.ready(reader, self._lanes.live, NO_LIMIT, FRAMES_PER_WRITE, _utc_us())
+        ready = self._convert.ready(
+            reader, self._lanes.live, NO_LIMIT, FRAMES_PER_WRITE, _utc_us(), _mono_us()
+        )
         if ready is None:
             return False
         written = self._writer.write(ready.lines)
@@ -207,7 +211,7 @@ class InfluxSink:
         hole = self._lanes.hole
         if hole is None:
             return False
-        ready = self._convert.ready(reader, *hole, FRAMES_PER_WRITE, _utc_us())
+        ready = self._convert.ready(reader, *hole, FRAMES_PER_WRITE, _utc_us(), _mono_us())
         if ready is not None:
             written = self._writer.write(ready.lines)
             self._lanes.wrote_old(ready.last_id)
@@ -327,3 +331,7 @@ def _log(kind: str, data: dict[str, Any]) -> None:
 
 def _utc_us() -> int:
     return time.time_ns() // 1000
+
+
+def _mono_us() -> int:
+    return time.monotonic_ns() // 1000
