@@ -64,14 +64,28 @@ def test_whatever_the_need_nothing_unsent_or_kept_is_given(floor_id, surplus, da
         assert not any(start <= block.last_us and block.first_us < end for start, end in kept)
 
 
-def test_the_store_warns_before_it_sheds_by_budget_and_by_disk():
+def test_a_budget_without_a_time_is_kept_by_shedding_and_warns_only_where_that_does_not_help():
     policy = Policy(max_bytes=10 * GB, min_free_bytes=GB)
-    assert shortage(Room(7 * GB, 50 * GB), policy) is Shortage.NONE
-    assert shortage(Room(8 * GB, 50 * GB), policy) is Shortage.WARN
+    assert shortage(Room(94 * GB // 10, 50 * GB), policy) is Shortage.NONE
     assert shortage(Room(19 * GB // 2, 50 * GB), policy) is Shortage.SHED
-    assert shortage(Room(GB, 3 * GB // 2), policy) is Shortage.WARN
-    assert shortage(Room(GB, GB - 1), policy) is Shortage.SHED
+    assert words(Room(94 * GB // 10, 50 * GB), policy) is None
     assert shortage(Room(100 * GB, 50 * GB), Policy()) is Shortage.NONE
+
+
+def test_a_budget_too_small_for_the_time_that_was_asked_for_warns_and_says_what_to_change():
+    policy = Policy(raw_days=365, max_bytes=10 * GB, min_free_bytes=GB)
+    assert shortage(Room(89 * GB // 10, 50 * GB), policy) is Shortage.NONE
+    assert shortage(Room(9 * GB, 50 * GB), policy) is Shortage.WARN
+    said = words(Room(9 * GB, 50 * GB), policy)
+    assert "raise [journal] max_gb or lower raw_days" in said
+    assert "365 days" in said
+
+
+def test_a_short_disk_warns_before_it_sheds():
+    policy = Policy(max_bytes=10 * GB, min_free_bytes=GB)
+    assert shortage(Room(GB, 3 * GB // 2), policy) is Shortage.WARN
+    assert "free some space" in words(Room(GB, 3 * GB // 2), policy)
+    assert shortage(Room(GB, GB - 1), policy) is Shortage.SHED
 
 
 def test_shedding_goes_below_the_mark_so_that_it_is_not_done_block_by_block():
@@ -84,6 +98,6 @@ def test_shedding_goes_below_the_mark_so_that_it_is_not_done_block_by_block():
 def test_the_warning_says_how_much_is_left_and_who_holds_it_up():
     policy = Policy(max_bytes=10 * GB)
     assert words(Room(GB, 50 * GB), policy) is None
-    said = words(Room(9 * GB, 50 * GB), policy, ["influx"])
-    assert "9000 of 10000 MB" in said
+    said = words(Room(96 * GB // 10, 50 * GB), policy, ["influx"])
+    assert "9600 of 10000 MB" in said
     assert "influx still has to take" in said

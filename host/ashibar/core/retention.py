@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DAY_US: Final = 86_400 * 1_000_000
-WARN_AT: Final = 0.80  # of the budget: time to act before anything has to go
-SHED_AT: Final = 0.95
+SHED_AT: Final = 0.95  # of the budget
 SHED_TO: Final = 0.90  # down to here at once, so that not every block costs a transaction
 # Below this on the disk the journal sheds, below twice this it warns: the write-ahead log may take 64 MB and
 # the system needs some itself.
@@ -67,11 +66,16 @@ class Doomed:
 
 
 def shortage(room: Room, policy: Policy) -> Shortage:
-    """Return how short the room is, by the budget or by the disk, whichever is worse."""
+    """Return how short the room is, by the budget or by the disk, whichever is worse.
+
+    A budget alone is what the studio wants kept: shedding keeps it, and nobody has to act. With `raw_days` as
+    well, shedding for room takes what was to be kept longer: that is for a person to decide.
+    """
     worst = Shortage.NONE
     if policy.max_bytes is not None:
         share = room.used_bytes / policy.max_bytes
-        worst = Shortage.SHED if share >= SHED_AT else Shortage.WARN if share >= WARN_AT else worst
+        takes_early = policy.raw_days is not None and share >= SHED_TO
+        worst = Shortage.SHED if share >= SHED_AT else Shortage.WARN if takes_early else worst
     if room.free_bytes < policy.min_free_bytes:
         return Shortage.SHED
     if room.free_bytes < 2 * policy.min_free_bytes:
@@ -80,15 +84,29 @@ def shortage(room: Room, policy: Policy) -> Shortage:
 
 
 def words(room: Room, policy: Policy, waiting: Sequence[str] = ()) -> str | None:
-    """Say that the store is nearly full and what helps, None while there is room. `waiting`: late sinks."""
+    """Say that the store is nearly full and what helps, None while there is room. `waiting`: late sinks.
+
+    Said after what may go has gone: what is short then stays short.
+    """
     if shortage(room, policy) is Shortage.NONE:
         return None
     budget = "" if policy.max_bytes is None else f" of {policy.max_bytes / 1e6:.0f}"
     behind = f"; {' and '.join(waiting)} still has to take older data" if waiting else ""
     return (
         f"store nearly full: the journal uses {room.used_bytes / 1e6:.0f}{budget} MB, "
-        f"{room.free_bytes / 1e6:.0f} MB are free; free some space or raise [journal] max_gb{behind}"
+        f"{room.free_bytes / 1e6:.0f} MB are free; {_remedy(room, policy)}{behind}"
     )
+
+
+def _remedy(room: Room, policy: Policy) -> str:
+    if room.free_bytes < 2 * policy.min_free_bytes:
+        return "free some space on the disk"
+    if policy.raw_days is not None:
+        return (
+            f"the budget does not hold {policy.raw_days:g} days: raise [journal] max_gb or lower raw_days, "
+            "or the oldest of them go early"
+        )
+    return "nothing more may go: raise [journal] max_gb"
 
 
 def surplus_bytes(room: Room, policy: Policy) -> int:
