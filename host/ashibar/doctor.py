@@ -78,7 +78,7 @@ def _journal(path: Path) -> Iterator[Check]:
     usage = shutil.disk_usage(path.parent)
     roomy = usage.free > FREE_SHARE * usage.total
     yield Check("disk", ok=roomy, found=f"{usage.free / 1e9:.1f} GB free",
-                remedy="" if roomy else "free some space, or let old full-rate data go: [journal] raw_days, max_gb")  # fmt: skip
+                remedy="" if roomy else "free some space, or set [journal] raw_days or max_gb")  # fmt: skip
 
 
 def _broker(mqtt: MqttConfig) -> Check:

@@ -114,8 +114,8 @@ CLOCK_UNSURE = AlarmDefinition(
 STORE_FULL = AlarmDefinition(
     key="store-full", kind="technical", source="host", per="rig",
     condition=(
-        "less than a tenth of the disk is free, or the journal's budget is too small for `raw_days`, cannot be "
-        "kept by letting go, or nothing can be stored"
+        "less than a tenth of the disk is free, or the journal's budget is too small for `raw_days`, cannot "
+        "be kept by letting go, or nothing can be stored"
     ),
     priority=LOW, shelve_limit_s=HOUR_S,
     message="The store is nearly full", what_to_do="Free space, raise max_gb, or lower raw_days.",
