@@ -51,6 +51,58 @@ def test_wrong_lines_are_taken_out_and_the_rest_is_stored(writer, influx):
     assert stored(influx) == 300
 
 
+def refusing(requests, status=400):
+    """Answer so many writes with a refusal of the whole, then pass them on."""
+    left = [requests]
+
+    def answer(_method, path, _query, _body):
+        left[0] -= path == "/api/v2/write"
+        return (status, {}, b'{"message":"injected"}') if left[0] >= 0 else None
+
+    return answer
+
+
+@pytest.mark.parametrize("requests", [1, 9, 10, 11, 12, 13, 40])
+@pytest.mark.parametrize("status", [400, 422])
+def test_refusals_that_pass_cost_no_line(between, writer, influx, requests, status):
+    writer.write(numbered(100))
+    between.answer = refusing(requests, status)
+    for _ in range(10):
+        try:
+            written = writer.write(numbered(400, first=100))
+            break
+        except SinkError as error:
+            assert not isinstance(error, PausedError)  # it comes again at once
+    assert written.rejected == []
+    assert stored(influx) == 500
+
+
+def test_refusals_of_the_very_first_write_cost_no_line(between, writer, influx):
+    between.answer = refusing(60)
+    for _ in range(10):
+        try:
+            written = writer.write(numbered(40))
+            break
+        except SinkError:
+            continue
+    assert written.rejected == []
+    assert stored(influx) == 40
+
+
+def test_a_wrong_line_alone_is_told_from_a_server_that_refuses_everything(between, writer):
+    writer.write(numbered(10))
+    assert [each.line for each in writer.write(b"nonsense\n").rejected] == [b"nonsense\n"]
+    between.answer = refusing(10**6)
+    with pytest.raises(SinkError, match="not the lines"):
+        writer.write(b"nonsense\n")
+
+
+def test_a_line_taken_before_that_is_beyond_the_retention_now_still_tells(writer, influx):
+    writer.write(numbered(10))
+    influx.query(f'ALTER RETENTION POLICY "autogen" ON "{influx.database}" DURATION 1h SHARD DURATION 1h')
+    assert [each.line for each in writer.write(b"nonsense\n").rejected] == [b"nonsense\n"]
+
+
 def test_a_bucket_that_refuses_everything_pauses_with_the_reason(writer):
     writer.write(b'm,rig=r x="text" 1\n')
     with pytest.raises(PausedError, match=r"field type conflict.*not the lines"):

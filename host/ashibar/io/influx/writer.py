@@ -9,12 +9,12 @@ import email.utils
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
-from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+if TYPE_CHECKING:
+    from influxdb_client.client.influxdb_client import InfluxDBClient
+    from influxdb_client.client.write_api import WriteApi
+    from influxdb_client.rest import ApiException
 
 MOST_LINES: Final = 5000  # of one request: from here on larger ones gain nothing
 LEAST_LINES: Final = 100  # a server too slow for these is down
@@ -80,11 +80,12 @@ class InfluxWriter:
         self.requests = 0
         self.most_lines = self._fits = MOST_LINES
         self._bucket = bucket
+        self._taken: tuple[bytes, str] | None = None  # a line the server took, and its precision
         self._where = url
+        self._org = org
         self._token = token
-        timeout: Any = (CONNECT_TIMEOUT_MS, ANSWER_TIMEOUT_MS)
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=timeout, retries=False)
-        self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._client: InfluxDBClient | None = None
+        self._api: WriteApi | None = None
         logging.getLogger().addFilter(self._hide)  # the client logs bodies of errors to the root
 
     def write(self, lines: bytes, precision: str = "us") -> Written:
@@ -94,17 +95,20 @@ class InfluxWriter:
         """
         written = Written()
         waiting = [lines.splitlines(keepends=True)]
+        refused: list[bytes] = []
         while waiting:
             part = waiting.pop()
             if len(part) > self.most_lines:
                 waiting.append(part[self.most_lines :])
                 part = part[: self.most_lines]
             if part:
-                waiting += self._store(part, precision, written)
+                waiting += self._store(part, precision, written, refused)
+            while refused and (self._taken is not None or not waiting):
+                self._judge(refused.pop(), precision, written)
         return written
 
     def _store(  # noqa: PLR0911 (each refusal goes on in its own way)
-        self, lines: list[bytes], precision: str, written: Written
+        self, lines: list[bytes], precision: str, written: Written, refused: list[bytes]
     ) -> list[list[bytes]]:
         """Post lines; return what is to be tried again, the last part first."""
         try:
@@ -116,7 +120,7 @@ class InfluxWriter:
             if len(lines) > 1:
                 middle = len(lines) // 2
                 return [lines[middle:], lines[:middle]]
-            self._put_aside(lines[0], error, written)
+            refused.append(lines[0])
             return []
         except TooLargeError as error:
             if len(lines) == 1:
@@ -130,8 +134,34 @@ class InfluxWriter:
             self.most_lines = max(LEAST_LINES, len(lines) // 2)
             return [lines]
         written.points += len(lines)
+        self._taken = (lines[-1], precision)
         self.most_lines = min(self._fits, self.most_lines * 2)
         return []
+
+    def _judge(self, line: bytes, precision: str, written: Written) -> None:
+        """Find out whether it is the line that is wrong: only while the server takes what it took before.
+
+        Between two refusals of the line, and after them, a line it knows has to go through; it changes nothing.
+        """
+        self._still_takes()
+        try:
+            self.post(line, precision)
+        except RejectedError as error:
+            self._still_takes()
+            self._put_aside(line, error, written)
+        else:
+            written.points += 1
+
+    def _still_takes(self) -> None:
+        """Raise SinkError unless the server takes a line again that it has taken."""
+        if self._taken is None:
+            raise SinkError(self._text("refuses every line it was sent so far; is it an InfluxDB?"))
+        try:
+            self.post(*self._taken)
+        except RejectedError as error:
+            if BEYOND_RETENTION in str(error):
+                return  # it was taken, and has grown old since
+            raise SinkError(f"{error}; it refuses what it took before, so it is not the lines") from None
 
     @staticmethod
     def _put_aside(line: bytes, error: SinkError, written: Written) -> None:
@@ -144,16 +174,32 @@ class InfluxWriter:
 
     def post(self, lines: bytes, precision: str = "us") -> None:
         """Post lines as one request; returns once the server has answered 2xx. Raises SinkError."""
+        from influxdb_client.rest import ApiException  # noqa: PLC0415 (slow: the start does not wait for it)
+        from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415
+
         self.requests += 1
         unit: Any = precision  # mypy knows the client's precision as a class
+        api = self._api or self._open()
         try:
-            self._api.write(bucket=self._bucket, record=lines, write_precision=unit)
+            api.write(bucket=self._bucket, record=lines, write_precision=unit)
         except ApiException as error:
             raise self._named(error) from None  # the cause would show the request's headers
         except ReadTimeoutError as error:
             raise TooSlowError(self._text(f"gave no answer in time: {error}; is it overloaded?")) from None
         except (HTTPError, OSError) as error:
             raise SinkError(self._text(f"cannot be reached: {error}; is it running?")) from None
+
+    def _open(self) -> WriteApi:
+        """Return the client's interface, made at the first request."""
+        from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415
+        from influxdb_client.client.write_api import SYNCHRONOUS  # noqa: PLC0415
+
+        timeout: Any = (CONNECT_TIMEOUT_MS, ANSWER_TIMEOUT_MS)
+        self._client = InfluxDBClient(
+            url=self._where, token=self._token, org=self._org, timeout=timeout, retries=False
+        )
+        self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        return self._api
 
     def _named(self, error: ApiException) -> SinkError:
         status = int(error.status or 0)
@@ -182,8 +228,9 @@ class InfluxWriter:
     def close(self) -> None:
         """Close the connection."""
         logging.getLogger().removeFilter(self._hide)
-        self._api.close()  # type: ignore[no-untyped-call]
-        self._client.close()  # type: ignore[no-untyped-call]
+        if self._api is not None and self._client is not None:
+            self._api.close()  # type: ignore[no-untyped-call]
+            self._client.close()  # type: ignore[no-untyped-call]
 
 
 def _retry_after_s(error: ApiException) -> float:
