@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ashibar.core.evaluate import Evaluation
+    from ashibar.core.quiet import Room
     from ashibar.core.rig import RigParameters
     from ashibar.ingest import Node
 
@@ -59,6 +60,24 @@ class LiveRig:
     def newest_us(self) -> int | None:
         """Time of the newest sample, None before the first."""
         return self._state.newest_utc_us
+
+    @property
+    def newest_force_n(self) -> list[float] | None:
+        """The forces of the newest final sample, newtons, None before the first."""
+        rows = self._state.rows
+        return rows.force_n[-1].tolist() if len(rows) else None
+
+    def stays(self, room: Room) -> bool:
+        """Tell whether all samples that are not final yet lie within the room around the newest final one."""
+        state = self._state
+        newest_n = state.rows.force_n[-1]
+        for node, item in state.tracks.items():
+            here_n = newest_n[self.params.columns[node]]
+            for rest_n in (state.series[node].force_n, item.rows.force_n[item.decided :]):
+                moved_n = rest_n - here_n
+                if len(moved_n) and not (moved_n.min() > -room.down_n and moved_n.max() < room.up_n):
+                    return False
+        return True
 
     @property
     def wanted(self) -> RigParameters:

@@ -16,6 +16,7 @@ from ashibar.core.messages import Committed, encode
 from ashibar.fresh import RECORD_BATCH
 from ashibar.io.journal import Batch
 from ashibar.io.mqtt import NotConnectedError
+from ashibar.urgency import Urgency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,13 +36,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 4000  # a backlog costs less the more of it is evaluated at once; live it is a frame or two
-WAIT_S: Final = 0.05  # for messages; also how late a timer may be
-COMMITTED_EVERY_S: Final = 0.5
-DISPLAY_EVERY_S: Final = 0.2
-FIGURE_EVERY_S: Final = 0.25  # without samples: the page counts the age
+BEAT_S: Final = 0.2  # samples that nothing depends on wait so long for each other; the timers are multiples
+LANE_WAIT_S: Final = 0.05  # how often to look what came on the lane beside the record
+EARLY_S: Final = 0.05  # a turn that is made anyway serves timers due so soon
+COMMITTED_EVERY_S: Final = 0.4
+DISPLAY_EVERY_S: Final = BEAT_S
+FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
 FIGURE_AGAIN_S: Final = 0.09  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
-ACCOUNT_EVERY_S: Final = 0.5
+UNWATCHED_EVERY_S: Final = 0.6  # where nobody looks: who asks once gets a figure less than a second old
+ACCOUNT_EVERY_S: Final = 0.6
 SETTLE_EVERY_S: Final = 10.0
+WAIT_SAMPLES: Final = 20  # of a rig and node: 0.25 s; more of them are evaluated at once, as a backlog is
 
 
 class Timer:
@@ -53,10 +58,14 @@ class Timer:
 
     def due(self, now_s: float) -> bool:
         """Return True once every interval."""
-        if now_s < self._next_s:
+        if now_s < self._next_s - EARLY_S:
             return False
         self._next_s = now_s + self._every_s
         return True
+
+    def left_s(self, now_s: float) -> float:
+        """Return how long it is until then."""
+        return max(0.0, self._next_s - now_s)
 
 
 class Pipeline:
@@ -87,6 +96,10 @@ class Pipeline:
         self._utc_us = utc_us
         self._committed = ingest.uptos()
         self._fresh: set[str] = set()
+        self._waiting: dict[str, list[NodeSamples]] = {}  # of each rig: not evaluated yet
+        self._urgency = Urgency(studio, {rig.name: rig.params.nodes for rig in rigs})
+        self._watched: frozenset[str] = frozenset()
+        link.is_urgent = self._urgency.is_urgent
         self._published_s: dict[str, float] = {}
         self._service = service
         self._commands = commands
@@ -94,8 +107,8 @@ class Pipeline:
         self._connects = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
-        every = (COMMITTED_EVERY_S, DISPLAY_EVERY_S, FIGURE_EVERY_S, ACCOUNT_EVERY_S, SETTLE_EVERY_S)
-        names = ("committed", "display", "figure", "account", "settle")
+        every = (BEAT_S, COMMITTED_EVERY_S, DISPLAY_EVERY_S, FIGURE_EVERY_S, ACCOUNT_EVERY_S, SETTLE_EVERY_S)
+        names = ("beat", "committed", "display", "figure", "account", "settle")
         self._timers = {name: Timer(each) for name, each in zip(names, every, strict=True)}
 
     def start(self) -> None:
@@ -119,7 +132,8 @@ class Pipeline:
             try:
                 behind = self._lane is not None and self._lane.is_open
                 most = RECORD_BATCH if behind else MAX_BATCH
-                self.turn(self._link.receive(most, WAIT_S), time.monotonic())
+                wait_s = LANE_WAIT_S if behind else self._timers["beat"].left_s(time.monotonic())
+                self.turn(self._link.receive(most, wait_s), time.monotonic())
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         self._account()
@@ -129,6 +143,8 @@ class Pipeline:
         """Take messages, then let time pass: one turn of the thread, which must not run beside it."""
         if self._lane is not None:
             self._look_ahead(self._lane, len(inbound), now_s)
+        self._watched = self._feed.watched()
+        self._urgency.watch(self._watched)
         if inbound:
             self._handle(inbound)
         self._tick(now_s)
@@ -180,7 +196,8 @@ class Pipeline:
             self._service.note_late(intake.samples, intake.batch, self._utc_us())
         self._committer.submit(intake.batch, partial(self._stored, inbound, intake.uptos))
         try:
-            self._show(intake.samples)
+            hurried = {rig for message in inbound for rig in self._urgency.hurried(message)}
+            self._show(intake.samples, hurried)
             if intake.abouts_changed:
                 self._service.nodes_changed(self._utc_us())
         except Exception:
@@ -194,19 +211,39 @@ class Pipeline:
     def _acknowledge(self, commands: list[Inbound]) -> None:
         self._link.ack(commands)
 
-    def _show(self, samples: list[NodeSamples]) -> None:
+    def _show(self, samples: list[NodeSamples], hurried: set[str]) -> None:
+        """Evaluate samples of rigs that are hurried or have many; those of the others wait for the beat."""
         if not samples:
             return
-        self.samples_evaluated += sum(len(each.utc_us) for each in samples)
         for rig in self._rigs:
-            if self._service.take(rig, samples, self._utc_us()):
-                self._fresh.add(rig.name)
+            mine = [each for each in samples if each.node in rig.params.columns]
+            if mine:
+                waiting = self._waiting.setdefault(rig.name, [])
+                waiting += mine
+                if rig.name in hurried or sum(len(each.utc_us) for each in waiting) >= WAIT_SAMPLES:
+                    self._evaluate(rig)
         self._publish_fresh(time.monotonic())
 
+    def _evaluate(self, rig: LiveRig) -> None:
+        """Evaluate what waits of a rig."""
+        samples = self._waiting.pop(rig.name, None)
+        if samples and self._service.take(rig, samples, self._utc_us()):
+            self.samples_evaluated += sum(len(each.utc_us) for each in samples)
+            self._fresh.add(rig.name)
+            self._urgency.say(rig.name, self._service.spans(rig.name))
+
     def _publish_fresh(self, now_s: float) -> None:
-        """Publish the figures of rigs with new samples, where the last one is FIGURE_AGAIN_S old."""
+        """Publish the figures of watched rigs with new samples, where the last one is FIGURE_AGAIN_S old."""
         for rig in self._rigs:
-            if rig.name in self._fresh and now_s - self._published_s.get(rig.name, 0.0) >= FIGURE_AGAIN_S:
+            every_s = FIGURE_AGAIN_S if rig.name in self._watched else UNWATCHED_EVERY_S
+            if rig.name in self._fresh and now_s - self._published_s.get(rig.name, 0.0) >= every_s:
+                self._publish_figure(rig)
+
+    def _publish_all(self, now_s: float) -> None:
+        """Publish figures without samples too: their age is news."""
+        for rig in self._rigs:
+            every_s = FIGURE_EVERY_S if rig.name in self._watched else UNWATCHED_EVERY_S
+            if now_s - self._published_s.get(rig.name, 0.0) >= every_s:
                 self._publish_figure(rig)
 
     def _publish_figure(self, rig: LiveRig) -> None:
@@ -219,14 +256,15 @@ class Pipeline:
         self._feed.publish(envelope)
 
     def _tick(self, now_s: float) -> None:
+        due = {name for name, timer in self._timers.items() if timer.due(now_s)}
+        if "beat" in due or self._service.is_due(self._utc_us()):
+            for rig in self._rigs:
+                self._evaluate(rig)
         self._service.tick(self._utc_us())
         self._service.work(self._committer.submit, self._utc_us())
-        due = {name for name, timer in self._timers.items() if timer.due(now_s)}
         self._publish_fresh(now_s)
         if "figure" in due:
-            for rig in self._rigs:
-                if now_s - self._published_s.get(rig.name, 0.0) >= FIGURE_EVERY_S:
-                    self._publish_figure(rig)
+            self._publish_all(now_s)
         if "display" in due and self._link.connected:
             self._send_displays()
         if "committed" in due and self._link.connected:
@@ -247,7 +285,10 @@ class Pipeline:
             self._send(node.name, topics.Kind.COMMITTED, Committed(node.boot, upto), qos=1)
 
     def _send_displays(self) -> None:
+        now_us = self._utc_us()
         for rig in self._rigs:
+            if rig.name not in self._watched:
+                rig.figure(now_us)
             display = rig.display(self._feed.server_id, self._service.level(rig.name))
             for node in rig.params.nodes:
                 self._send(node, topics.Kind.DISPLAY, display, qos=0)

@@ -40,6 +40,8 @@ KEEPALIVE_S = 10  # a half-open connection is noticed within 1.5 times this
 SESSION_EXPIRY_S = 7 * 24 * 3600  # the broker keeps what arrives while the host is away
 RECEIVE_MAXIMUM = 4000  # messages the broker may have unacknowledged at us: one group commit holds them all
 SILENT_V5_BEFORE_FALLBACK = 2  # one broken handshake may be a restarting broker, two are an MQTT 3 broker
+# Messages that are not urgent wait for each other; MQTT 3.1.1 brokers send 20 and wait for the answers.
+TOGETHER, TOGETHER_V311 = 16, 8
 MAX_VOLATILE = 5000  # QoS 0 messages waiting; more are dropped and counted, they are repeated anyway
 UNSUPPORTED_VERSION = 0x84
 
@@ -125,6 +127,7 @@ class Link:
         self._told = arrived
         self._mono_us = mono_us
         self._utc_us = utc_us
+        self.is_urgent: Callable[[Inbound], bool] = lambda _: True  # asked in paho's thread
         self._queue: deque[Inbound] = deque()
         self._arrived = threading.Event()
         self._stopping = threading.Event()
@@ -169,13 +172,16 @@ class Link:
         self._arrived.set()
 
     def receive(self, max_items: int, timeout_s: float) -> list[Inbound]:
-        """Take up to `max_items` messages in order of arrival, waiting at most `timeout_s` for the first."""
+        """Take up to `max_items` messages in order of arrival: at once with an urgent one, or with many.
+
+        Returns those that came meanwhile after `timeout_s` at the latest.
+        """
         queue = self._queue
-        if not queue:
-            self._arrived.clear()
-            if not queue:
-                self._arrived.wait(timeout_s)
+        self._arrived.wait(timeout_s)
+        self._arrived.clear()
         take = min(len(queue), max_items)
+        if take == max_items:
+            self._arrived.set()
         return [queue.popleft() for _ in range(take)]
 
     def ack(self, messages: Sequence[Inbound]) -> int:
@@ -315,6 +321,7 @@ class Link:
         """Set the callbacks of one client; they close over their connection's own number."""
         queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
         mono_us, utc_us = self._mono_us, self._utc_us
+        together = TOGETHER if self._version == paho.MQTTv5 else TOGETHER_V311
 
         def on_message(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
             if message.qos == 0 and len(queue) > MAX_VOLATILE:
@@ -326,19 +333,18 @@ class Link:
                 topic = "\ufffd"
             stats.received += 1
             payload = bytes(message.payload)  # no copy where it is bytes already
-            queue.append(
-                Inbound(
-                    topic,
-                    payload,
-                    message.mid,
-                    message.qos,
-                    message.retain,
-                    mono_us(),
-                    utc_us(),
-                    connection,
-                )
+            inbound = Inbound(
+                topic,
+                payload,
+                message.mid,
+                message.qos,
+                message.retain,
+                mono_us(),
+                utc_us(),
+                connection,
             )
-            if not arrived.is_set():
+            queue.append(inbound)
+            if not arrived.is_set() and (len(queue) >= together or self.is_urgent(inbound)):
                 arrived.set()
             told()
 

@@ -15,6 +15,7 @@ from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (Alarm
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
 from ashibar.core.alarm_states import Input, State
 from ashibar.core.hands import Hands
+from ashibar.core.quiet import Room, room
 from ashibar.replay.script import settings_of
 
 if TYPE_CHECKING:
@@ -88,10 +89,17 @@ class RigAlarms:
         self._shown = self._bank
         return lines
 
-    def show(self, newest: Evaluation) -> bool:
-        """Show what the samples say that are not final yet; True if that differs from the record's state."""
+    def room(self, force_n: Sequence[float] | None, weight_n: float | None, u_client_n: float) -> Room | None:
+        """Return how far the cells may move from the newest final forces before anything can change."""
+        return None if force_n is None else room(self._plan, self._bank, force_n, weight_n, u_client_n)
+
+    def show(self, newest: Evaluation | None) -> bool:
+        """Show what the samples say that are not final yet; True if that differs from the record's state.
+
+        None: they say nothing else.
+        """
         self._shown = self._bank
-        if not len(newest):
+        if newest is None or not len(newest):
             return False
         self._shown, lines = alarm_bank.advance(self._plan, self._bank, SignalBlock.of(newest))
         return bool(lines)

@@ -55,6 +55,11 @@ class Desk:
         self._wake()
         return answer
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits to be taken."""
+        return bool(self._waiting)
+
     def take(self) -> list[Asked]:
         """Give all that waits."""
         with self._lock:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ashibar.core.alarm_states import State
 from ashibar.core.alarm_table import Standing, standing_truths
+from ashibar.core.quiet import Room, Span, span
 from ashibar.core.rig import Target, Zero
 from ashibar.core.session import Change, loaded_runs
 from ashibar.core.settings import Settings, stored
@@ -77,6 +78,9 @@ class RigService:
         self.hang = RigHangTest(rig.name, record)
         self.recent: deque[NodeSamples] = deque()
         self.lateness = Lateness(rig.name, kept.get("late"), now_us)
+        self._noted_us: dict[str, int] = {}  # of each node: its newest sample, evaluated or not
+        self._room: Room | None = None
+        self._u_client_n = np.nan
         self._auto_zero = AutoZero(enabled=config.session.auto_zero)
         self._config, self._rig = config, rig
         self._base = live.params
@@ -101,18 +105,40 @@ class RigService:
         newest_us = self.live.newest_us or now_us
         while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
             self.recent.popleft()
-        self.alarms.show(self.live.provisional())
+        self._show()
         return True
 
     def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
         """Put into `batch`, which stores these samples, for which time they come late."""
-        newest_us, late = self.alarms.last_us, False
+        evaluated_us, late = self.alarms.last_us, False
         for each in samples:
             if each.node in self.live.params.columns:
-                late |= self.lateness.take(int(each.utc_us[0]), int(each.utc_us[-1]), newest_us, now_us)
+                first_us, last_us = int(each.utc_us[0]), int(each.utc_us[-1])
+                noted_us = self._noted_us.get(each.node)
+                known = [at_us for at_us in (evaluated_us, noted_us) if at_us is not None]
+                late |= self.lateness.take(first_us, last_us, max(known, default=None), now_us)
+                self._noted_us[each.node] = last_us if noted_us is None else max(last_us, noted_us)
         if late:
             spans = msgspec.json.encode(self.lateness.spans).decode()
             batch.statements.append((safety.RIG_STATE, [(self.name, "late", spans)]))
+
+    def spans(self) -> dict[str, Span | None]:
+        """Return, for each node, between which counts its samples need not be looked at in a hurry."""
+        room, force_n = self._room, self.live.newest_force_n
+        if room is None or force_n is None or self.hang.going_on:
+            return dict.fromkeys(self.live.params.nodes)
+        params = self.live.params
+        return {
+            node: span(room, params, node, self.around.calibration(node), force_n) for node in params.nodes
+        }
+
+    def _show(self) -> None:
+        """Show what the newest samples say before they are final, where they may say anything."""
+        live, weight = self.live, self.live.params.body_weight
+        weight_n = None if weight is None else weight.value_n
+        self._room = self.alarms.room(live.newest_force_n, weight_n, self._u_client_n)
+        quiet = self._room is not None and live.stays(self._room)
+        self.alarms.show(None if quiet else live.provisional())
 
     def tick(self, now_us: int) -> None:
         """Let time pass: forgotten sessions, silence, dates."""
@@ -305,6 +331,7 @@ class RigService:
             return
         awaited = self.alarms.awaits_hands
         self.alarm_lines(self.alarms.take(seen))
+        self._u_client_n = 2.0 * float(seen.u_client_n[-1])
         if awaited and not self.alarms.awaits_hands:
             self.record.state(self.name, "alarms", self.alarms.kept)  # armed is armed, also after a restart
         self.session.newest_us = self.alarms.last_us

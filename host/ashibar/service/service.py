@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ashibar.core import requests
     from ashibar.core.chain import Head
     from ashibar.core.config import Config
+    from ashibar.core.quiet import Span
     from ashibar.core.track import NodeSamples
     from ashibar.io.journal import Batch, SafetyReader
     from ashibar.live import LiveRig
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Submit = Callable[["Batch", "Callable[[], None] | None"], None]
 
-TICK_US: Final = 200_000  # how late what only time decides may be seen
+TICK_US: Final = 150_000  # the pipeline asks every 0.2 s: that is how late what only time decides may be seen
 
 
 class Service:
@@ -88,6 +89,14 @@ class Service:
     def take(self, rig: LiveRig, samples: Sequence[NodeSamples], now_us: int) -> bool:
         """Take samples for one rig; True if any were its."""
         return self.rigs[rig.name].take(samples, now_us)
+
+    def spans(self, rig: str) -> dict[str, Span | None]:
+        """Return, for each node of a rig, between which counts its samples need not be hurried."""
+        return self.rigs[rig].spans()
+
+    def is_due(self, now_us: int) -> bool:
+        """Tell whether `tick` would do something, or somebody asked for something."""
+        return self.desk.waiting or not 0 <= now_us - self._ticked_us < TICK_US
 
     def tick(self, now_us: int) -> None:
         """Let time pass; called often."""

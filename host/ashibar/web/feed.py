@@ -22,6 +22,7 @@ HEARTBEAT_S = 0.4  # a page calls "NO DATA" after 1 s: two beats must fit
 STALE_AFTER_S = 1.0  # design limit of the live page: an older figure is no figure
 TREND_SPAN_MS = 60_000  # what the page draws
 MAX_CLIENTS = 64  # a rig has one or two displays; more is a script gone wild
+LOOKED_S = 2.0  # who asked for a snapshot may ask again: a rig counts as watched for so long
 RETRY_MS = 1_000  # how long a browser waits before it connects again
 
 _NUMBERS = ("client", "bar", "fraction", "body_weight", "left", "right", "peak")
@@ -82,6 +83,7 @@ class Feed:
         self._lock = threading.Lock()
         self._latest: dict[str, _Item] = {}
         self._clients: set[_Client] = set()
+        self._looked_s: dict[str, float] = {}
         self._seq = 0
         self._closed = False
 
@@ -119,7 +121,16 @@ class Feed:
         """Return a rig's latest figure with 60 s of trend, aged to this moment; None if there is none."""
         with self._lock:
             item = self._latest.get(rig)
+            if item is not None:
+                self._looked_s[rig] = self._clock()
         return None if item is None else self._stamped(item)
+
+    def watched(self) -> frozenset[str]:
+        """Name the rigs somebody looks at: those with a page, and those asked for a moment ago."""
+        since_s = self._clock() - LOOKED_S
+        with self._lock:
+            asked = [rig for rig, at_s in self._looked_s.items() if at_s > since_s]
+            return frozenset([*asked, *(client.rig for client in self._clients)])
 
     @property
     def clients(self) -> int:
