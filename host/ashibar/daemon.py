@@ -274,7 +274,7 @@ def _node_info(node: Node) -> dict[str, Any]:
         "newest_index": node.newest,
         "last_live_unix_s": None if node.last_frame_utc_us is None else node.last_frame_utc_us / 1e6,
         "about": None if node.about is None else msgspec.to_builtins(node.about),
-        "problems": [*said, *([rivals] if rivals else [])],
+        "problems": [*said, *(each for each in (rivals, node.problem) if each)],
         "health": None if node.health is None else msgspec.to_builtins(node.health),
     }
 

@@ -182,7 +182,7 @@ class FreshLane:
         stream.fit, stream.seq = fit, int(new.seq.max())
         stream.newest = int((new.sample_index + new.samples).max()) - 1
         utc_us = timefit.stamp(fit, np.stack([new.first_us, new.last_us]))
-        return stretches(new, utc_us, known.calibrations, (node, boot))
+        return stretches(new, utc_us, known.usable(boot), (node, boot))
 
     def _evaluate(self, name: str, rig: LiveRig, samples: list[NodeSamples]) -> bool:
         wanted = self._records[name].wanted

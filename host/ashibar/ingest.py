@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from ashibar import calibrations
 from ashibar.boots import Boot, FrameArrays
 from ashibar.core import messages as wire
 from ashibar.core import topics
 from ashibar.core.accounting import Accounting
-from ashibar.core.calibration import NodeCalibration
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
 from ashibar.rivals import Rivals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from ashibar.core.calibration import NodeCalibration
     from ashibar.core.timefit import TimeFit
     from ashibar.core.track import NodeSamples
     from ashibar.io.journal import FrameRow, Reader
@@ -53,6 +54,26 @@ class Node:
     last_frame_mono_us: int | None = None
     last_frame_utc_us: int | None = None
     calibrations: dict[int, NodeCalibration] = field(default_factory=dict)
+    refused: frozenset[tuple[int, int]] = frozenset()  # boots and ids of calibrations not taken up
+
+    def usable(self, boot: int) -> Mapping[int, NodeCalibration]:
+        """Return the calibrations that frames of a boot may be read with."""
+        return calibrations.usable(self.calibrations, self.refused, boot)
+
+    @property
+    def calibration(self) -> NodeCalibration | None:
+        """The calibration it says it has, None without one or where that is refused."""
+        if self.about is None or self.about.calibration is None:
+            return None
+        return self.usable(self.about.boot).get(self.about.calibration.id)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with its calibration, in words."""
+        said = None if self.about is None else self.about.calibration
+        if self.about is None or said is None or (self.about.boot, said.id) not in self.refused:
+            return None
+        return calibrations.problem(self.name, said.id)
 
 
 class Salvaged(NamedTuple):
@@ -90,6 +111,7 @@ class Ingest:
         self._reader = reader
         self._boots: dict[tuple[str, int], Boot] = {}
         self._topics: dict[str, topics.Topic | str] = {}
+        self._said: dict[tuple[int, int], wire.Calibration] = {}
         self._salvaged: SimpleQueue[Salvaged] = SimpleQueue()
         self._restore()
 
@@ -268,9 +290,21 @@ class Ingest:
         intake.batch.abouts[node.id] = (_text(message.payload), message.utc_us)
         intake.batch.events.append(EventRow(message.utc_us, "about", node.name, _text(message.payload)))
         record = about.calibration
-        if record is not None and record.id not in node.calibrations:
-            node.calibrations[record.id] = calibration_of(record)
+        if record is None:
+            return
+        said = self._said.setdefault((node.id, record.id), record)
+        if not calibrations.is_same(said, record):
+            self._refuse_calibration(intake, node, about.boot, record.id, message.utc_us)
+        elif record.id not in node.calibrations:
+            node.calibrations[record.id] = calibrations.of_record(record)
             intake.batch.calibrations[node.id, record.id] = (message.utc_us, _json(record))
+
+    def _refuse_calibration(self, intake: Intake, node: Node, boot: int, number: int, utc_us: int) -> None:
+        """Put on record that frames of this boot have no calibration, once."""
+        if (boot, number) not in node.refused:
+            node.refused |= {(boot, number)}
+            detail = calibrations.Refused(boot, number, calibrations.problem(node.name, number))
+            intake.batch.events.append(EventRow(utc_us, calibrations.REFUSED, node.name, _json(detail)))
 
     def _node(self, name: str, intake: Intake, utc_us: int) -> Node:
         node = self.nodes.get(name)
@@ -323,7 +357,7 @@ class Ingest:
             self._take_boot(intake, node, boot, arrays.chosen(rows))
 
     def _take_boot(self, intake: Intake, node: Node, boot: Boot, frames: FrameArrays) -> None:
-        new = boot.take(frames, intake.batch, node.calibrations, node.name)
+        new = boot.take(frames, intake.batch, node.usable(boot.number), node.name)
         intake.samples.extend(new)
         intake.uptos[node.name, boot.number] = boot.upto
         live = frames.flags & FLAG_BACKLOG == 0
@@ -349,10 +383,12 @@ class Ingest:
             if about is not None:
                 node.about = wire.decode_as(wire.About, about.encode())
         names = {node.id: node for node in self.nodes.values()}
-        for node_id, number, record in self._reader.calibrations():
-            calibration = wire.Calibration
-            node_calibration = calibration_of(msgspec.json.decode(record, type=calibration))
-            names[node_id].calibrations[number] = node_calibration
+        self._said = calibrations.as_said(self._reader)
+        on_record = calibrations.calibrations_of(self._reader)
+        for node_id, known in on_record.known.items():
+            names[node_id].calibrations |= known
+        for node_id, boot_number, number in on_record.refused:
+            names[node_id].refused |= {(boot_number, number)}
         for row in self._reader.boots():
             node = names[row.node]
             boot = Boot.restore(row, self.accounting, self._reader)
@@ -364,17 +400,6 @@ class Ingest:
 def _newest(boot: Boot) -> int | None:
     """Return the newest sample index of a boot, None before the first."""
     return boot.account.newest_index - 1 if boot.account.newest_index else None
-
-
-def calibration_of(record: wire.Calibration) -> NodeCalibration:
-    """Return the calibration of a node as the load model wants it."""
-    return NodeCalibration(
-        id=record.id,
-        at_us=round((record.unix_s or 0.0) * 1e6),
-        zero_count=tuple(cell.zero_count for cell in record.cells),
-        span_n_per_count=tuple(cell.span_n_per_count for cell in record.cells),
-        by=record.by,
-    )
 
 
 def by_boot(decoded: DecodedBatch, inbound: Sequence[Inbound]) -> list[tuple[str, int, NDArray[np.int64]]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from ashibar.calibrations import Calibrations, calibrations_of
 from ashibar.core.align import HOLD_US
 from ashibar.core.evaluate import KEEP_US
 from ashibar.core.motion import RECENT_US
@@ -80,7 +81,7 @@ class Points:
         self._waits = _Waits()
         self._rigs: dict[str, _Rig] = {}
         self._names: dict[int, str] = {}
-        self._calibrations: source.Calibrations = {}
+        self._calibrations = Calibrations({})
 
     def __call__(self, frames: Sequence[StoredFrame], reader: Reader) -> bytes:
         """Return the lines of `frames`, one a sample and rig, computed with what is stored around them."""
@@ -152,7 +153,8 @@ class Points:
         """Read parameters, calibrations and nodes anew where there are new ones."""
         known = reader.connection.execute(
             "SELECT (SELECT coalesce(max(id), 0) FROM parameters), (SELECT count(*) FROM calibrations),"
-            " (SELECT count(*) FROM nodes), (SELECT coalesce(max(id), 0) FROM calibration_corrections)"
+            " (SELECT count(*) FROM nodes), (SELECT coalesce(max(id), 0) FROM calibration_corrections),"
+            " (SELECT coalesce(max(id), 0) FROM events)"  # one of them may refuse a calibration
         ).fetchone()
         if known == self._known:
             return
@@ -160,7 +162,7 @@ class Points:
         chosen = [rig for rig in rigs if rig in self._only] if self._only else rigs
         self._rigs = {rig: _Rig(source.history(reader, rig)) for rig in chosen}
         self._names = {number: name for number, name, _, _ in reader.nodes()}
-        self._calibrations = source.calibrations_of(reader)
+        self._calibrations = calibrations_of(reader)
         self._known = known
 
     def _of_rig(self, frames: Iterable[StoredFrame], rig: _Rig) -> list[StoredFrame]:

@@ -27,6 +27,7 @@ class VirtualHost:
     def __init__(self, document, monkeypatch, start_us=1_790_000_000_000_000):
         self.now_us = start_us
         self.seq, self.boot, self.began_us = 0, 7, start_us
+        self.calibration = 1  # the id that frames carry
         self._noise = np.random.default_rng(1)
         monkeypatch.setattr(ashibar.daemon, "_utc_us", lambda: self.now_us)
         self.daemon = daemon = Daemon(check(document))
@@ -68,7 +69,9 @@ class VirtualHost:
         counts = np.rint(force_n / SPAN_N_PER_COUNT).astype("<i4") + ZERO_COUNT
         for number in range(frames):
             part = counts[number * SAMPLES : (number + 1) * SAMPLES]
-            payload = frame(self.boot, self.seq, samples=SAMPLES, counts=part.reshape(-1))
+            payload = frame(
+                self.boot, self.seq, samples=SAMPLES, counts=part.reshape(-1), calibration=self.calibration
+            )
             self.seq += 1
             self.now_us = self.began_us + self.seq * FRAME_US + NETWORK_US
             self.turn([("samples", payload)])

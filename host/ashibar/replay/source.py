@@ -8,15 +8,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
-from ashibar.core import messages as wire
+from ashibar.calibrations import calibrations_of
 from ashibar.core.frame import decode_many
 from ashibar.core.replay_signal import InForce
 from ashibar.core.stamps import sample_utc_us
 from ashibar.core.track import NodeSamples
-from ashibar.ingest import calibration_of
 from ashibar.rigs import from_json
 
 if TYPE_CHECKING:
@@ -24,14 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ashibar.core.calibration import NodeCalibration
+    from ashibar.calibrations import Calibrations
     from ashibar.core.frame import FrameGroup
     from ashibar.io.journal import Reader
     from ashibar.io.journal.frames import Stamped
 
 WINDOW_US: Final = 240_000_000  # some minutes: large arrays, and still in the processor's cache
-
-Calibrations = dict[int, dict[int, "NodeCalibration"]]
 
 
 def windows(
@@ -96,19 +92,9 @@ def _stretches(
         samples = NodeSamples(
             names[node], int(stamps[start, 1]), int(index[start]), times[start:stop].reshape(-1),
             counts[start:stop].reshape(-1, group.cells),
-            calibrations.get(node, {}).get(int(calibration[start])),
+            calibrations.of(node, int(stamps[start, 1]), int(calibration[start])),
         )  # fmt: skip
         yield node, int(index[start]), samples
-
-
-def calibrations_of(reader: Reader) -> Calibrations:
-    """Give the calibrations on record, by node number and id."""
-    found: Calibrations = {}
-    for node, number, record in reader.calibrations():
-        found.setdefault(node, {})[number] = calibration_of(
-            msgspec.json.decode(record, type=wire.Calibration)
-        )
-    return found
 
 
 def history(reader: Reader, rig: str) -> list[InForce]:
