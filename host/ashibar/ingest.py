@@ -96,6 +96,7 @@ class Intake:
     samples: list[NodeSamples] = field(default_factory=list)
     uptos: dict[tuple[str, int], int] = field(default_factory=dict)  # valid once `batch` is committed
     abouts_changed: bool = False
+    replies: list[tuple[str, wire.Reply]] = field(default_factory=list)
 
 
 class Ingest:
@@ -270,6 +271,7 @@ class Ingest:
         elif isinstance(content, wire.Weight):
             node.weight = content
         elif isinstance(content, wire.Reply):
+            intake.replies.append((node.name, content))
             intake.batch.events.append(EventRow(message.utc_us, "reply", node.name, _text(message.payload)))
 
     def _take_state(self, intake: Intake, node: Node, state: wire.State, utc_us: int) -> None:

@@ -198,6 +198,7 @@ class Pipeline:
         try:
             hurried = {rig for message in inbound for rig in self._urgency.hurried(message)}
             self._show(intake.samples, hurried)
+            self._service.node_replies(intake.replies)
             if intake.abouts_changed:
                 self._service.nodes_changed(self._utc_us())
         except Exception:

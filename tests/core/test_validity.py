@@ -31,6 +31,32 @@ def test_several_faulty_cells_are_named_together():
     two = fault_reason({"left-head": CellFault.ABSENT, "left-foot": CellFault.ABSENT})[0]
     assert two == "left-head and left-foot are not connected."
     mixed = fault_reason({"left-head": CellFault.MISSING, "left-foot": CellFault.ABSENT})[0]
-    assert mixed == "left-head sends no data. 1 more cell(s) have other faults."
-    four = fault_reason(dict.fromkeys("abcd", CellFault.NOT_READY))[0]
-    assert four == "a and 3 more do not answer."
+    assert mixed == "left-head sends no data. 1 more cell has another fault."
+    more = fault_reason({"a": CellFault.MISSING, "b": CellFault.ABSENT, "c": CellFault.DESYNC})[0]
+    assert more == "a sends no data. 2 more cells have other faults."
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (CellFault.NOT_READY, "a and 3 more do not answer. Check the plugs and cables of these cells."),
+        (
+            CellFault.DESYNC,
+            "a and 3 more are read with errors. Check the wiring of these cells; keep them away from motors "
+            "and lights.",
+        ),
+        (
+            CellFault.SATURATED_LOW,
+            "a and 3 more are beyond their range. Take the load off. If it stays, check the cells and cables.",
+        ),
+        (CellFault.ABSENT, "a and 3 more are not connected. Connect these cells and restart the box."),
+        (
+            CellFault.UNKNOWN,
+            "a and 3 more send values that make no sense. Restart the box; update its firmware if it stays.",
+        ),
+        (CellFault.MISSING, "a and 3 more send no data. Check the power and the network of their box."),
+        (CellFault.UNCALIBRATED, "a and 3 more are not calibrated. Calibrate them before use."),
+    ],
+)
+def test_what_is_said_of_several_cells_is_said_in_the_plural(fault, words):
+    assert " ".join(fault_reason(dict.fromkeys("abcd", fault))) == words

@@ -5,7 +5,7 @@ Unknown fields are refused: a misspelt limit must not be taken for no limit.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,6 +16,7 @@ Newtons = Annotated[float, Meta(gt=0, le=100_000)]
 Fraction = Annotated[float, Meta(ge=0, le=2)]
 Microseconds = Annotated[int, Meta(ge=0, le=2**53)]
 Origin = Literal["page", "cli", "api", "mqtt"]
+NODE_REPLY_S: Final = 4.0  # a node that is there replies at once; a person waits for this one
 
 
 class RequestError(ValueError):
@@ -96,7 +97,9 @@ class HangTestCancel(Request, frozen=True, kw_only=True):
 
 
 class ZeroNow(Request, frozen=True, kw_only=True):
-    """Zero the bars."""
+    """Zero the bars. `confirmed`: somebody has looked that what they read is no load."""
+
+    confirmed: bool = False
 
 
 class AlarmAction(Request, frozen=True, kw_only=True):

@@ -93,6 +93,19 @@ FAULT_REASONS: Final = {
     CellFault.UNCALIBRATED: ("is not calibrated", "Calibrate it before use."),
 }
 
+_PLURALS: Final = (
+    (" is ", " are "),
+    ("does not", "do not"),
+    ("sends", "send"),
+    ("its range", "their range"),
+    ("its box", "their box"),
+    ("this cell", "these cells"),
+    ("the plug and cable", "the plugs and cables"),
+    ("the cell and cable", "the cells and cables"),
+    ("keep it away", "keep them away"),
+    ("Calibrate it ", "Calibrate them "),
+)
+
 
 def fault_reason(faults: dict[str, CellFault]) -> tuple[str, str]:
     """Return reason and remedy for the hangers that have no force, `faults` from hanger name to its fault."""
@@ -104,5 +117,13 @@ def fault_reason(faults: dict[str, CellFault]) -> tuple[str, str]:
     more = len(faults) - len(alike)
     text = f"{' and '.join(alike) if len(alike) < 3 else f'{name} and {len(alike) - 1} more'} {what}."
     if len(alike) > 1:
-        text = text.replace(" is ", " are ").replace("does not", "do not").replace("sends", "send")
-    return (f"{text} {more} more cell(s) have other faults." if more else text, remedy)
+        text, remedy = _plural(text), _plural(remedy)
+    if more:
+        text += " 1 more cell has another fault." if more == 1 else f" {more} more cells have other faults."
+    return text, remedy
+
+
+def _plural(words: str) -> str:
+    for one, several in _PLURALS:
+        words = words.replace(one, several)
+    return words

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashibar import corrections
-from ashibar.core import chain, requests, zero
+from ashibar.core import chain, requests
 from ashibar.core.alarm import Act
 from ashibar.core.alarm_states import Input
 from ashibar.core.inspection import Inspection, Rating
@@ -163,14 +163,15 @@ def _hang_cancel(service: Service, asked: requests.HangTestCancel) -> Any:
 
 
 def _zero(service: Service, asked: requests.ZeroNow) -> Any:
+    """Zero: the nodes first, so that their lights and weights agree with the figure."""
     rig = _rig(service, asked)
     by = require_name(asked.by, "to zero the bars")
-    proposal = zero.propose(list(rig.recent), rig.live.params, service.now_us)
-    if proposal.zero is None:
-        raise ConflictError(
-            f"bars unloaded and at rest were expected, {proposal.reason} came: {proposal.remedy}"
-        )
-    return zeroing.take(rig, proposal, by, {"from": asked.source}, automatic=False)
+    if len(rig.live.params.nodes) > 1 and not service.zeros.under_way(rig):
+        zeroing.proposal(rig, service.now_us)  # a node sees its own cells only
+    said = service.zeros.said(rig, asked, service.now_us)
+    if said is None:
+        return zeroing.LATER
+    return zeroing.by_hand(rig, said, by, {"from": asked.source})
 
 
 def _alarm(service: Service, asked: requests.AlarmAction) -> Any:

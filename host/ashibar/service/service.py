@@ -13,22 +13,24 @@ from ashibar import __version__
 from ashibar.core.records import RefusedError
 from ashibar.service import actions
 from ashibar.service.desk import ConflictError, NotFoundError
+from ashibar.service.node_zero import NodeZeros
 from ashibar.service.record import Record
 from ashibar.service.rig_service import RigService
 from ashibar.service.weights import Weights
+from ashibar.service.zeroing import LATER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from ashibar.core import requests
     from ashibar.core.chain import Head
     from ashibar.core.config import Config
+    from ashibar.core.messages import Reply
     from ashibar.core.quiet import Span
     from ashibar.core.track import NodeSamples
     from ashibar.io.journal import Batch, SafetyReader
     from ashibar.live import LiveRig
-    from ashibar.service.desk import Desk
+    from ashibar.service.desk import Asked, Desk
     from ashibar.service.recompute import LateSpan
     from ashibar.service.surroundings import Surroundings
 
@@ -79,6 +81,8 @@ class Service:
             for configured, live in zip(config.rigs, rigs, strict=True)
         }
         self.weights = weights
+        self.zeros = NodeZeros(around)
+        self._waiting: list[Asked] = []  # for the replies of nodes
         self._unsummed = [row.id for row in reader.sessions_without_summary()]
 
     def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
@@ -114,12 +118,17 @@ class Service:
         for rig in self.rigs.values():
             rig.nodes_changed(now_us)
 
+    def node_replies(self, replies: Sequence[tuple[str, Reply]]) -> None:
+        """Nodes have replied to commands, of whoever sent them."""
+        self.zeros.take(replies)
+
     def work(self, submit: Submit, now_us: int) -> None:
         """Do what was asked for, and hand all that is to be recorded to `submit`."""
         self.now_us = now_us
         answers: list[tuple[Future[Any], Any]] = []
-        for asked in self.desk.take():
-            answer = self._answer(asked.request, asked.answer)
+        waiting, self._waiting = self._waiting, []
+        for asked in [*waiting, *self.desk.take()]:
+            answer = self._answer(asked)
             if answer is not None:
                 answers.append((asked.answer, answer[0]))
         batch = self.record.take()
@@ -131,6 +140,8 @@ class Service:
         """Hand in the last words."""
         self.now_us = now_us
         self.desk.close()
+        for asked in self._waiting:
+            asked.answer.set_exception(ConflictError("the host is stopping: ask again when it is back"))
         for rig in self.rigs.values():
             rig.now_us = now_us
             rig.keep()
@@ -163,13 +174,17 @@ class Service:
             raise NotFoundError(f"one of the rigs {known} was expected, {came} came: name one of them")
         return self.rigs[name]
 
-    def _answer(self, request: requests.Request, answer: Future[Any]) -> tuple[Any] | None:
+    def _answer(self, asked: Asked) -> tuple[Any] | None:
         try:
-            return (actions.act(self, request),)
+            answer = actions.act(self, asked.request)
         except RefusedError as error:
-            answer.set_exception(ConflictError(str(error)))
+            asked.answer.set_exception(ConflictError(str(error)))
         except Exception as error:  # noqa: BLE001 (whatever it is, who asked is told, and the rest goes on)
-            answer.set_exception(error)
+            asked.answer.set_exception(error)
+        else:
+            if answer is not LATER:
+                return (answer,)
+            self._waiting.append(asked)
         return None
 
     def _tell(self, answers: list[tuple[Future[Any], Any]], head: Head | None, ended: list[str]) -> None:

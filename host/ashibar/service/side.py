@@ -6,7 +6,10 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
+from ashibar.core import topics
+from ashibar.core.messages import encode
 from ashibar.io.journal import Reader, SafetyReader
+from ashibar.io.mqtt import NotConnectedError
 from ashibar.service.commands import Commands
 from ashibar.service.desk import Desk
 from ashibar.service.heads import HeadKeeper
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from ashibar.core.chain import Head
     from ashibar.core.config import Config
+    from ashibar.core.messages import Command
     from ashibar.ingest import Ingest
     from ashibar.io.influx import InfluxSink
     from ashibar.io.mqtt import Link
@@ -45,12 +49,13 @@ class ServiceSide:
         now_us: int,
         follows: str | None,
     ) -> None:
+        self._studio, self._link = config.studio, link
         self.sink: InfluxSink | None = None
         self.upkeep: Upkeep | None = None
         self.journal = journal
         self._reader = SafetyReader(journal)
         self._looks: dict[str, tuple[float, float | None]] = {}
-        around = Surroundings(ingest, self._store_free, self._sink_lag_s)
+        around = Surroundings(ingest, self._store_free, self._sink_lag_s, self._send)
         self.desk = Desk(link.wake)
         self.summarizer = Summarizer(journal, self.desk)
         self.recomputer = Recomputer(journal, self.desk)
@@ -81,6 +86,15 @@ class ServiceSide:
         if head is not None:
             self.heads.stored(head)
         self.summarizer.add(ended)
+
+    def _send(self, node: str, command: Command) -> bool:
+        """Send a command to a node; False where there is no connection."""
+        try:
+            topic = topics.build(self._studio, node, topics.Kind.COMMAND)
+            self._link.publish(topic, encode(command), 1, retain=False)
+        except NotConnectedError:
+            return False
+        return True
 
     def _store_free(self) -> float | None:
         """Return the free fraction of the store: 0 where upkeep is short of room, else that of the disk."""

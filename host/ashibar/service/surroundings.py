@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ashibar.core.calibration import NodeCalibration
+    from ashibar.core.messages import Command
     from ashibar.core.rig import RigParameters, Zero
     from ashibar.ingest import Ingest
 

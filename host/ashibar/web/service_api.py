@@ -205,12 +205,13 @@ async def _body(request: Request) -> bytes:
 
 
 async def _done(provider: ServiceProvider, request: requests.Request) -> Any:
-    """Hand a request in and wait until it is stored."""
+    """Hand a request in and wait until it is stored; a zero is asked of the nodes before."""
+    within_s = STORED_WITHIN_S + (requests.NODE_REPLY_S if isinstance(request, requests.ZeroNow) else 0.0)
     try:
         answer = asyncio.wrap_future(provider.ask(request))
-        return msgspec.to_builtins(await asyncio.wait_for(asyncio.shield(answer), STORED_WITHIN_S))
+        return msgspec.to_builtins(await asyncio.wait_for(asyncio.shield(answer), within_s))
     except TimeoutError:
-        words = f"an answer from the disk within {STORED_WITHIN_S:g} s was expected, none came: see /readyz"
+        words = f"an answer from the disk within {within_s:g} s was expected, none came: see /readyz"
         raise Refusal(503, words) from None
     except LookupError as error:
         raise Refusal(404, str(error)) from error

@@ -184,6 +184,7 @@ def refused(coroutine):
 def update(folder):
     asyncio.sleep_ms = _at_once
     files = {"barnode/node.py": b"print(1)\n" * 200, "barnode/__init__.py": b'VERSION = "2"\n'}
+    files["barnode/start.py"] = b"print(2)\n"
     lines = ["ashibar-manifest 1 2"]
     for path in sorted(files):
         digest = hexadecimal(hashlib.sha256(files[path]))
@@ -194,7 +195,7 @@ def update(folder):
     updater = Updater(loader, lambda: None)
     manifest = hexadecimal(hashlib.sha256(files["manifest.txt"]))
     told.append(finish(updater.command({"step": "begin", "manifest": manifest})))
-    for path in ("manifest.txt", "barnode/__init__.py", "barnode/node.py"):
+    for path in ("manifest.txt", "barnode/__init__.py", "barnode/node.py", "barnode/start.py"):
         for at in range(0, len(files[path]), 768):
             data = binascii.b2a_base64(files[path][at : at + 768]).decode()
             put = {"step": "put", "path": path, "at": at, "data": data}

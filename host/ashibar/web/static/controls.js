@@ -10,6 +10,7 @@ import { showSummary } from "./summary.js";
 
 const SAID_MS = 8000; // an answer stays long enough to be read
 const SUMMARY_TRIES = 15;
+const CONFIRM_MS = 30000; // a press that is to confirm what a node asked comes within this
 
 const at = (id) => document.getElementById(id);
 const field = (form, name) => form.elements[name].value.trim();
@@ -24,6 +25,7 @@ export class Controls {
     this.saidMs = -Infinity;
     this.name = ""; // of whoever acted last, for the next question only
     this.answeredAsk = null;
+    this.zeroAskedMs = -Infinity; // when a node asked for a zero to be confirmed
     this.sound = new Sound(at("sound"));
     this.banner = new AlarmBanner(at("alarm"), this.sound, (key) => this.#acknowledge(key));
     this.hang = new HangDialog(at("hang-dialog"), (path, content) => this.#post(path, content));
@@ -169,9 +171,22 @@ export class Controls {
     await this.#try(async () => {
       const by = await this.#by();
       if (by === null) return;
-      await this.#post("zero", { by });
-      this.#say("Zeroed.");
+      this.#say("Zeroing ...");
+      const told = await this.#zeroed({ by, confirmed: performance.now() - this.zeroAskedMs < CONFIRM_MS });
+      this.#say(told.note ? `Zeroed. ${told.note}` : "Zeroed.");
     });
+  }
+
+  // What a node wants confirmed is confirmed by pressing once more, knowing what it read.
+  async #zeroed(asked) {
+    this.zeroAskedMs = -Infinity;
+    try {
+      return await this.#post("zero", asked);
+    } catch (refused) {
+      if (!refused.confirm) throw refused;
+      this.zeroAskedMs = performance.now();
+      throw new Error(`${refused.message} Press Zero once more if nothing hangs there.`);
+    }
   }
 
   async #hangTest() {
