@@ -41,20 +41,24 @@ from ashibar.series import SeriesReader
 from ashibar.series_build import SeriesBuilder
 from ashibar.service.side import ServiceSide
 from ashibar.upkeep import Upkeep
-from ashibar.web.app import create_app
+from ashibar.web.door import Door
 from ashibar.web.feed import Feed
-from ashibar.web.series import series_router
 from ashibar.web.server import Server
-from ashibar.web.service_api import service_router
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from fastapi import FastAPI
 
     from ashibar.core.config import Config, MqttConfig
     from ashibar.ingest import Node
 
 log = logging.getLogger(__name__)
 
+LANE_WITHIN_S: Final = 0.3  # a broker that is there answers within this
+QUEUE_WAITS_S: Final = 0.25  # so long a node takes for two frames; without a session no figure comes
+FIGURE_WITHIN_S: Final = 0.5
+LOOK_S: Final = 0.02
 CORRUPT_LOOK_S: Final = 1.0  # how soon damage found in service makes for a new start
 FRESH_WITHIN_S: Final = 5.0  # readiness is for supervisors; the page itself says NO DATA after 1 s
 
@@ -89,6 +93,7 @@ class Daemon:
             now_us=self._began_us,
             follows=None if moved is None else moved.name,
         )
+        self.lane = fresh_lane(config.studio, options, self.ingest, self.rigs_live, self.link)
         self.pipeline = Pipeline(
             config.studio,
             self.link,
@@ -98,7 +103,7 @@ class Daemon:
             feed=self.feed,
             service=self.side.service,
             commands=self.side.commands,
-            lane=fresh_lane(config.studio, options, self.ingest, self.rigs_live, self.link),
+            lane=self.lane,
         )
         self.sink = self.side.sink = make_sink(config, journal_path, self.committer, self.side.desk)
         rigs = [rig.name for rig in config.rigs]
@@ -111,11 +116,11 @@ class Daemon:
             sinks=() if self.sink is None else (SINK,),
             enter=self.ingest.salvaged,
         )
-        app = create_app(self.feed, self)
-        app.include_router(series_router(self.series))
-        app.include_router(service_router(self.side.views))
+        self._door = Door(self.feed, rigs, self._application)
+        self._stopping = threading.Event()
+        self._later = threading.Thread(target=self._start_rest, name="start", daemon=True)
         try:
-            self.server = Server(app, self.feed, host=config.web.host, port=config.web.port)
+            self.server = Server(self._door, self.feed, host=config.web.host, port=config.web.port)
         except OSError:
             self._reader.close()
             self.journal.close()
@@ -126,20 +131,59 @@ class Daemon:
         """The page's address."""
         return self.server.url
 
+    def _application(self) -> FastAPI:
+        """Return the page with its REST interface."""
+        from ashibar.web.app import create_app  # noqa: PLC0415 (it takes as long as all the rest)
+        from ashibar.web.series import series_router  # noqa: PLC0415
+        from ashibar.web.service_api import service_router  # noqa: PLC0415
+
+        app = create_app(self.feed, self)
+        app.include_router(series_router(self.series))
+        app.include_router(service_router(self.side.views))
+        return app
+
     def start(self) -> None:
-        """Start everything, the journal first and the page last."""
+        """Start everything, the journal first; what no figure needs follows the first one."""
         self.committer.start()
         self.committer.submit(self._first_events())
         self.side.start()
         self.pipeline.start()
+        self.server.start()
+        self._later.start()
+
+    def _start_rest(self) -> None:
+        """Start what no figure needs, as soon as one is shown or none seems to come.
+
+        A broker that hands out a queue, and whoever takes it in, have little time for anything else.
+        """
+        self.lane.wait_listening(LANE_WITHIN_S)
+        self._wait_shown(QUEUE_WAITS_S)
+        if self._stopping.is_set():
+            return
         self.link.start()
+        self._wait_shown(FIGURE_WITHIN_S)
+        self._door.make()
+        if self._stopping.is_set():
+            return
         if self.sink is not None:
             self.sink.start()
         self.upkeep.start()
-        self.server.start()
+
+    def _wait_shown(self, within_s: float) -> None:
+        end_s = time.monotonic() + within_s
+        while not self._is_shown() and time.monotonic() < end_s and not self._stopping.wait(LOOK_S):
+            pass
+
+    def _is_shown(self) -> bool:
+        """Whether some rig has a figure on the page."""
+        newest = [self.figure(rig.name) for rig in self.config.rigs]
+        return any(figure is not None and figure["client"] is not None for figure in newest)
 
     def stop(self) -> None:
         """Stop in the order of the samples' way; what is not stored by then is not acknowledged either."""
+        self._stopping.set()
+        if self._later.is_alive():
+            self._later.join(timeout=2.0)
         self.server.request_stop()
         self.upkeep.stop()
         self.pipeline.stop()

@@ -92,6 +92,12 @@ class FreshLane:
             self._link = self._make_link(self._subscriptions)
             self._link.start()
 
+    def wait_listening(self, timeout_s: float) -> None:
+        """Wait until the broker sends what comes from now on, at most so long; from any thread."""
+        link = self._link
+        if link is not None:
+            link.wait_connected(timeout_s)
+
     def close(self) -> None:
         """End; returns at once."""
         link, self._link = self._link, None

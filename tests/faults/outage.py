@@ -28,13 +28,14 @@ FRESH_S = 1.0  # a figure with an age below this is live
 
 
 class Nodes:
-    """Four nodes; device time 0 is at `begin_s` of the monotonic clock, moved by `skip` for the outage."""
+    """Four nodes whose device time 0 is at `begin_s` of the monotonic clock, moved back by the outage."""
 
     def __init__(self, port):
         self.names = node_names(NODES)
         self.frames = [Frames(number, number + 1) for number in range(NODES)]
         self.publisher = RawPublisher(port)
         self.next = 0
+        self.begin_s = time.monotonic()
 
     def announce(self):
         for name, each in zip(self.names, self.frames, strict=True):
@@ -46,15 +47,16 @@ class Nodes:
         self.next += 1
 
     def live(self, count=None, until=None):
-        """Send in real time, from now on."""
-        begin, first = time.monotonic(), self.next
+        """Send in real time, from now on: a frame when its last sample is taken."""
+        first = self.next
         while (count is None or self.next < first + count) and not (until and until.is_set()):
-            time.sleep(max(0.0, begin + (self.next - first + 1) * FRAME_S - time.monotonic()))
+            time.sleep(max(0.0, self.begin_s + (self.next + 1) * FRAME_S - time.monotonic()))
             self.send()
 
     def outage(self, seconds):
-        """Queue what would have been sent meanwhile."""
-        for _ in range(round(seconds / FRAME_S)):
+        """Queue what would have been sent meanwhile, and what is taken while that is done."""
+        self.begin_s -= seconds
+        while self.begin_s + (self.next + 1) * FRAME_S < time.monotonic():
             self.send()
             self.publisher.wait(behind=400)
         self.publisher.wait()
@@ -101,6 +103,7 @@ def play(directory, seconds):
         nodes = Nodes(broker.port)
         time.sleep(1.0)
         nodes.announce()
+        nodes.begin_s = time.monotonic()
         nodes.live(LIVE_BEFORE)
         stored = NODES * LIVE_BEFORE * 10
         wait_until(lambda: daemon.accounting()["samples_stored"] >= stored, "the live samples", 30)

@@ -5,31 +5,24 @@ It reads what a StatusProvider tells it and changes nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from ashibar import __version__
 from ashibar.web import models
+from ashibar.web.page import Headers, ProblemError, page_routes, problem, rig_or_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
     from ashibar.web.feed import Feed
 
-STATIC = Path(__file__).with_name("static")
 _log = logging.getLogger(__name__)
 
 
@@ -47,15 +40,6 @@ class StatusProvider(Protocol):
     def figure(self, rig: str) -> object | None: ...  # noqa: D102
 
 
-class ProblemError(Exception):
-    """A request that cannot be answered, in words: what was expected, what came, what to do."""
-
-    def __init__(self, status: int, *, expected: str, came: str, do: str) -> None:
-        super().__init__(f"expected {expected}; came {came}; {do}")
-        self.status = status
-        self.problem = models.Problem(expected=expected, came=came, do=do)
-
-
 def create_app(feed: Feed, status: StatusProvider) -> FastAPI:
     """Build the application over a feed and the daemon's status."""
     app = FastAPI(
@@ -67,43 +51,17 @@ def create_app(feed: Feed, status: StatusProvider) -> FastAPI:
         redoc_url=None,
         responses={404: {"model": models.Problem}, 422: {"model": models.Problem}},
     )
-    _add_page(app, feed, status)
+    app.router.routes.extend(page_routes(feed, _rig_names(status)))
     _add_api(app, status)
     _add_probes(app, status)
     _add_errors(app)
-    app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_middleware(_Headers)
+    app.add_middleware(Headers)
     return app
 
 
 RigQuery = Annotated[
     str | None, Query(pattern="^[^\x00-\x1f]{1,64}$", description="Rig; the first if left out")
 ]
-
-
-def _add_page(app: FastAPI, feed: Feed, status: StatusProvider) -> None:
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def live_page(rig: str | None = None) -> Response:
-        names = _rig_names(status)
-        if rig is not None and rig not in names:
-            return HTMLResponse(_no_such_rig_page(rig, names), status_code=404)
-        return HTMLResponse(PAGE)
-
-    @app.get("/events", include_in_schema=False)
-    async def events(rig: RigQuery = None) -> Response:
-        name = _rig_or_first(rig, status)
-        if feed.full:
-            raise ProblemError(
-                503,
-                expected="room for one more display",
-                came=f"{feed.clients} displays already attached",
-                do="close displays nobody looks at",
-            )
-        return StreamingResponse(
-            feed.stream(name),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
 
 
 def _add_api(app: FastAPI, status: StatusProvider) -> None:
@@ -125,7 +83,7 @@ def _add_api(app: FastAPI, status: StatusProvider) -> None:
     @app.get("/api/v1/figure", response_model=models.Figure)
     async def figure(rig: RigQuery = None) -> Any:
         """Return the newest figure of a rig, or why there is none."""
-        name = _rig_or_first(rig, status)
+        name = rig_or_first(rig, _rig_names(status))
         newest = status.figure(name)
         if newest is None:
             return {"validity": "stale", "reason": "no sample yet since the daemon started"}
@@ -147,9 +105,7 @@ def _add_probes(app: FastAPI, status: StatusProvider) -> None:
 
 
 def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(ProblemError)
-    async def problem(_: Request, error: ProblemError) -> Response:
-        return _problem(error.status, error.problem)
+    app.add_exception_handler(ProblemError, problem)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -192,61 +148,3 @@ def _rig_info(rig: object) -> Any:
 
 def _rig_names(status: StatusProvider) -> list[str]:
     return [_rig_info(rig)["name"] for rig in status.rigs()]
-
-
-def _rig_or_first(rig: str | None, status: StatusProvider) -> str:
-    names = _rig_names(status)
-    if rig is None and names:
-        return names[0]
-    if rig is None or rig not in names:
-        came = "none in the configuration" if rig is None else repr(rig)
-        raise ProblemError(
-            404, expected=f"one of the rigs {names}", came=came, do="choose one that /api/v1/rigs lists"
-        )
-    return rig
-
-
-def _no_such_rig_page(rig: str, names: list[str]) -> str:
-    links = "".join(f'<li><a href="/?rig={html.escape(name)}">{html.escape(name)}</a>' for name in names)
-    head = PAGE[: PAGE.index("<body")]
-    return f"{head}<body class=plain><h1>No rig {html.escape(rig)}</h1><p>There is:<ul>{links}</ul>"
-
-
-def _inline_style_hash(page: str) -> str:
-    """Return the CSP source of the page's one inline style: the dark ground before any file has come."""
-    style = page.split("<style>", 1)[1].split("</style>", 1)[0]
-    return "'sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() + "'"
-
-
-PAGE = (STATIC / "index.html").read_text(encoding="utf-8")
-_HEADERS = {
-    "content-security-policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self' {_inline_style_hash(PAGE)}; "
-        "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
-}
-
-
-class _Headers:
-    """Adds the security headers to every answer, and makes browsers ask again for files after an update."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}
-                more = _HEADERS | {"cache-control": "no-cache"}
-                message["headers"] = [
-                    *message["headers"],
-                    *((k.encode(), v.encode()) for k, v in more.items() if k.encode() not in present),
-                ]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from ashibar.core.pyramid import SeriesError
 from ashibar.web import models
-from ashibar.web.app import ProblemError
+from ashibar.web.page import ProblemError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Generator
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from ashibar.web.feed import Feed
 
@@ -66,7 +66,7 @@ class Server:
     Raises OSError when the address cannot be had.
     """
 
-    def __init__(self, app: FastAPI, feed: Feed, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, app: ASGIApp, feed: Feed, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = _listen(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
