@@ -114,8 +114,9 @@ def publish(feed, state, stop):
             "trend": [point],
             "newest": {"node-1": {"boot": 7, "index": 1}},
         }
-        if state["limits"]:
-            envelope["limits"] = state["limits"]
+        for name in ("limits", "alarms", "alarm_level", "session"):
+            if state[name]:
+                envelope[name] = state[name]
         feed.publish(envelope)
 
 
@@ -123,7 +124,7 @@ def main():
     state = {
         "running": True, "history": False, "validity": "valid", "flags": [], "motion": False,
         "hands_off": False, "client_kg": 38.5, "swing_kg": 0.0, "pace": 1.0, "weight_kg": 68.0,
-        "limits": None, "not_ready": [],
+        "limits": None, "alarms": None, "alarm_level": None, "session": None, "not_ready": [],
     }  # fmt: skip
     options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     port = options.pop("port", 0)

@@ -316,3 +316,76 @@ def test_the_watchdog_calls_only_what_is_fresh_live(open_page, serve):
       return dog.verdict(asked);
     }"""
     assert [page.evaluate(script, [heard, asked]) for heard, asked, _ in cases] == [case[2] for case in cases]
+
+
+def test_while_the_alarms_catch_up_the_page_says_so_beside_the_figure(open_page, serve):
+    served = serve(client_kg=38.5, alarm_level="catching up")
+    page = show(open_page, served)
+    assert page.inner_text("#alarm-message") == "Alarms are catching up."
+    assert not page.is_visible("#acknowledge")
+    assert page.inner_text("#value") == "38.5"
+    served.tell(alarm_level="none")
+    page.wait_for_selector("#alarm", state="hidden")
+
+
+DESK = {"width": 1280, "height": 800}
+STANDING = {"width": 800, "height": 1280}
+SESSION = {
+    "phase": "live", "session": {"id": "x", "therapist": "Mei", "client_code": "A-17", "started_us": 0},
+    "closes_us": None, "unattended_since_us": None, "elapsed_s": 1421.0, "required": False,
+}  # fmt: skip
+LIMITS = {"low": 0.3, "high": 0.6, "limit": 0.8, "armed": True}
+OVER = {
+    "key": "client-over-limit", "state": "unacknowledged", "priority": "high", "since_us": 1, "note": "",
+    "message": "Load on the client is over the limit", "latched": False,
+    "what_to_do": "Take weight on the bars now, step off if need be, and ask the client.",
+}  # fmt: skip
+PARTS = ("#figure .number", "#hands", ".tube", "#gauge .foot", "#controls")
+
+
+def boxes(page, names):
+    return {name: page.locator(name).bounding_box() for name in names}
+
+
+@pytest.mark.parametrize("size", [DESK, TABLET, STANDING, PHONE])
+def test_a_banner_hides_nothing_and_moves_nothing_but_the_trend(open_page, serve, size):
+    served = serve(client_kg=61.5, limits=LIMITS, session=SESSION, history=True)
+    page = show(open_page, served, size=size)
+    page.wait_for_function(DRAWN)
+    before = boxes(page, PARTS)
+    served.tell(alarms=[OVER, OVER | {"key": "fall"}])
+    page.wait_for_selector("#alarm:not([hidden])")
+    assert boxes(page, PARTS) == before
+    banner = page.locator("#alarm").bounding_box()
+    for name, box in boxes(page, (*PARTS, "#trend", "#acknowledge")).items():
+        apart = (
+            box["y"] >= banner["y"] + banner["height"]
+            or box["y"] + box["height"] <= banner["y"]
+            or box["x"] + box["width"] <= banner["x"]
+        )
+        assert apart or name == "#acknowledge", name
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+@pytest.mark.parametrize("size", [DESK, TABLET, STANDING, PHONE, {"width": 360, "height": 740}])
+def test_all_buttons_stand_in_one_row_with_their_words_in_one_line(open_page, serve, size):
+    for session in (SESSION, SESSION | {"session": None}):
+        page = show(open_page, serve(session=session), size=size)
+        page.wait_for_selector("#end" if session["session"] else "#start")
+        found = page.eval_on_selector_all(
+            "#controls > button",
+            "all => all.filter(b => b.offsetParent).map(b => [b.offsetTop, b.offsetHeight])",
+        )
+        assert len(found) == 4
+        assert len({top for top, _ in found}) == 1
+        assert {height for _, height in found} == {max(44, min(height for _, height in found))}
+
+
+def test_before_the_first_load_of_a_session_hands_off_is_said_and_no_limit_is_exceeded(open_page, serve):
+    served = serve(client_kg=68.0, hands_off=True, limits=LIMITS | {"armed": False}, session=SESSION)
+    page = show(open_page, served)
+    assert page.inner_text("#manner") == "hands off"
+    assert page.get_attribute("body", "data-limit") == ""
+    served.tell(limits=LIMITS)
+    page.wait_for_selector("body[data-limit=over]")
+    assert page.inner_text("#manner") == "over limit, hands off"

@@ -6,6 +6,15 @@ const MARKS = { high: "▲", medium: "◆", low: "●" };
 const ANSWERABLE = new Set(["unacknowledged", "returned-unacknowledged"]);
 const SHOWN = new Set([...ANSWERABLE, "acknowledged"]);
 
+const CATCHING_UP = "catching up";
+const BEHIND = {
+  key: CATCHING_UP,
+  priority: "low",
+  state: CATCHING_UP,
+  message: "Alarms are catching up",
+  what_to_do: "They still look at what was measured while the host was away. Nothing is lost.",
+};
+
 // Of low priority only what a hand can change now: dates that are due, and what is over, disturb no session.
 // `ashibar alarms` lists them all.
 const isNow = (alarm) => alarm.key === "client-near-limit" && alarm.state !== "returned-unacknowledged";
@@ -15,11 +24,13 @@ export class AlarmBanner {
     this.root = root;
     this.sound = sound;
     this.alarms = [];
+    this.behind = false; // the alarms are still at what was measured while the host was away
     this.chimed = new Map(); // key: when it was raised
     root.querySelector("#acknowledge").addEventListener("click", () => this.alarms[0] && acknowledge(this.alarms[0].key));
   }
 
-  hear(alarms) {
+  hear(alarms, level) {
+    this.behind = level === CATCHING_UP;
     this.alarms = alarms.filter((alarm) => SHOWN.has(alarm.state) && (alarm.priority !== "low" || isNow(alarm)));
     for (const alarm of this.alarms) {
       const isNew = alarm.state === "unacknowledged" && this.chimed.get(alarm.key) !== alarm.since_us;
@@ -29,7 +40,7 @@ export class AlarmBanner {
   }
 
   render(live) {
-    const first = live ? this.alarms[0] : undefined;
+    const first = !live ? undefined : this.behind ? BEHIND : this.alarms[0];
     this.root.hidden = !first;
     document.body.dataset.alarm = first ? first.priority : "";
     if (!first) return;
@@ -40,7 +51,7 @@ export class AlarmBanner {
     put(this.root.querySelector(".mark"), MARKS[first.priority]);
     put(this.root.querySelector("#alarm-message"), `${first.message}${place ? ` (${place})` : ""}.`);
     put(this.root.querySelector("#alarm-do"), first.state === "returned-unacknowledged" ? "It is over." : first.what_to_do);
-    put(this.root.querySelector("#alarm-more"), this.alarms.length > 1 ? `${this.alarms.length - 1} more.` : "");
+    put(this.root.querySelector("#alarm-more"), this.alarms.length > 1 && !this.behind ? `${this.alarms.length - 1} more.` : "");
     this.root.querySelector("#acknowledge").hidden = !ANSWERABLE.has(first.state);
   }
 }

@@ -51,7 +51,7 @@ export class Controls {
     this.limits = envelope.limits ?? null;
     this.unit = massUnit(envelope.figure);
     this.heardMs = nowMs;
-    this.banner.hear(envelope.alarms ?? []);
+    this.banner.hear(envelope.alarms ?? [], envelope.alarm_level);
     this.hang.hear(envelope.hang_test ?? null, this.unit);
     this.#ask();
   }
