@@ -6,12 +6,13 @@ It holds the newest state only; the record is the journal's.
 from __future__ import annotations
 
 from collections import deque
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from ashibar.core import evaluate
-from ashibar.core.figure import Figure, figure
+from ashibar.core.figure import Figure, figure, glance
 from ashibar.core.messages import Display
 from ashibar.core.track import NodeSamples
 from ashibar.core.validity import Validity
@@ -152,38 +153,38 @@ class LiveRig:
         }
         return {"rig": self.name, "figure": shown, "trend": trend, "newest": newest}
 
-    def display(self, server: str, alarm: Any = "none") -> Display:
-        """Return what the rig's nodes show with their lights: the newest figure and the level of alarm."""
-        shown = self._figure
-        if shown is None:
-            return Display(server, Validity.STALE.label, alarm, session=self.params.in_session)
+    def display(self, server: str, alarm: Any, now_us: int) -> Display:
+        """Return what the rig's nodes show with their lights; `alarm` is the level of alarm."""
+        shown = glance(self._state, self.params, now_us)
         bands: dict[str | None, Any] = {each: each for each in ("below", "in", "above", "over")}
-        has_figure = shown.client is not None
         return Display(
             server=server,
             validity=shown.validity,
             alarm=alarm,
-            fraction=shown.fraction if has_figure else None,
-            band=bands.get(shown.band) if has_figure else None,
+            fraction=shown.fraction,
+            band=bands.get(shown.band),
             age_s=None if shown.age_s is None else max(0.0, shown.age_s),
             session=self.params.in_session,
         )
 
     def _add_trend(self, evaluation: Evaluation) -> None:
         """Take a point every TREND_STEP_US from the final rows; no number where no figure was valid."""
-        utc_us = evaluation.utc_us
-        if not len(utc_us):
+        times_us = evaluation.utc_us.tolist()
+        if not times_us:
             return
-        if int(utc_us[0]) < self._trend_us:  # the clock was set back: the trend begins anew from here
+        if times_us[0] < self._trend_us:  # the clock was set back: the trend begins anew from here
             self._trend_us = np.iinfo(np.int64).min
-        slots = utc_us // TREND_STEP_US
-        first = np.flatnonzero(np.diff(slots, prepend=min(self._trend_us, int(utc_us[0])) // TREND_STEP_US))
-        for row in first.tolist():
-            good = evaluation.validity[row] <= SHOWN_UP_TO and np.isfinite(evaluation.client_n[row])
-            load = round(float(evaluation.client_n[row]), 1) if good else None
+        slot = min(self._trend_us, times_us[0]) // TREND_STEP_US
+        for row, utc_us in enumerate(times_us):
+            if utc_us // TREND_STEP_US == slot:
+                continue
+            slot = utc_us // TREND_STEP_US
+            client_n = float(evaluation.client_n[row])
+            good = evaluation.validity[row] <= SHOWN_UP_TO and isfinite(client_n)
+            load = round(client_n, 1) if good else None
             spread = round(2.0 * float(evaluation.u_client_n[row]), 1) if good else None
-            self._trend.append((int(utc_us[row]) // 1000, load, spread))
-        self._trend_us = int(utc_us[-1])
+            self._trend.append((utc_us // 1000, load, spread))
+        self._trend_us = times_us[-1]
 
 
 def _cut(samples: list[NodeSamples], from_us: int) -> tuple[list[NodeSamples], list[NodeSamples]]:

@@ -288,9 +288,7 @@ class Pipeline:
     def _send_displays(self) -> None:
         now_us = self._utc_us()
         for rig in self._rigs:
-            if rig.name not in self._watched:
-                rig.figure(now_us)
-            display = rig.display(self._feed.server_id, self._service.level(rig.name))
+            display = rig.display(self._feed.server_id, self._service.level(rig.name), now_us)
             for node in rig.params.nodes:
                 self._send(node, topics.Kind.DISPLAY, display, qos=0)
 

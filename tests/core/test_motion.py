@@ -18,8 +18,10 @@ def test_the_change_is_that_of_every_window_counted_by_hand(value, window_us, st
     start = min(start, len(value))
     means = [known_of(value, utc_us, at, motion.RECENT_US) for at in range(len(value))]
     means = np.array([mean.mean() if mean.size else np.nan for mean in means])
-    found = spread(utc_us, value, window_us, start)
+    _, before = spread(utc_us[:start], value[:start], window_us)
+    found, after = spread(utc_us, value, window_us, before)
     assert len(found) == len(value) - start
+    assert np.array_equal(after, spread(utc_us, value, window_us)[1], equal_nan=True)
     for at in range(start, len(value)):
         seen = [*known_of(value, utc_us, at, motion.RECENT_US), *known_of(means, utc_us, at, window_us)]
         expected = max(seen) - min(seen) if seen else 0.0
@@ -63,4 +65,4 @@ def test_a_slow_change_of_less_than_two_kilograms_a_second_is_statics():
 
 def test_unknown_loads_are_left_out():
     load_n = np.array([np.nan, 100.0, np.nan, 101.0, np.nan])
-    assert spread(stamps(5), load_n, 1_000_000).tolist() == [0, 0, 0, 1, 1]
+    assert spread(stamps(5), load_n, 1_000_000)[0].tolist() == [0, 0, 0, 1, 1]

@@ -26,6 +26,8 @@ HOLD_STEPS: Final = (
 MIN_CUTOFF_HZ: Final = 1.0  # at rest
 CUTOFF_PER_SPEED: Final = 0.08 / NEWTON_PER_KG  # Hz per N/s: 100 kg/s opens the filter to 9 Hz
 SPEED_CUTOFF_HZ: Final = 2.0
+TURN: Final = 2.0 * pi
+LEAST_S: Final = 1e-4  # between two samples: closer ones are a fault of the stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +47,24 @@ def one_euro_weights(utc_us: NDArray[np.int64], value: NDArray[np.float64]) -> N
     """
     times = (utc_us * 1e-6).tolist()
     values = value.tolist()
-    alphas = np.ones(len(values))
+    found, before_s = [1.0], times[0]
     smooth, speed = values[0], 0.0
-    for at in range(1, len(values)):
-        dt_s = max(times[at] - times[at - 1], 1e-4)
-        mix = _alpha(SPEED_CUTOFF_HZ, dt_s)
-        speed += mix * ((values[at] - smooth) / dt_s * mix - speed)
-        alpha = _alpha(MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * abs(speed), dt_s)
-        smooth += alpha * (values[at] - smooth)
-        alphas[at] = alpha
-    kept = np.append(np.cumprod((1.0 - alphas)[:0:-1])[::-1], 1.0)
+    for now_s, newest in zip(times[1:], values[1:], strict=True):  # the inner loop of every figure: plain
+        dt_s = max(now_s - before_s, LEAST_S)
+        before_s = now_s
+        off = newest - smooth
+        ratio = TURN * SPEED_CUTOFF_HZ * dt_s
+        mix = ratio / (ratio + 1.0)
+        speed += mix * (off / dt_s * mix - speed)
+        ratio = TURN * (MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * abs(speed)) * dt_s
+        alpha = ratio / (ratio + 1.0)
+        smooth += alpha * off
+        found.append(alpha)
+    alphas = np.array(found)
+    kept = np.ones(len(found))
+    kept[-2::-1] = (1.0 - alphas)[:0:-1].cumprod()
     weights: NDArray[np.float64] = alphas * kept
     return weights
-
-
-def _alpha(cutoff_hz: float, dt_s: float) -> float:
-    ratio = 2.0 * pi * cutoff_hz * dt_s
-    return ratio / (ratio + 1.0)
 
 
 def digits(

@@ -7,6 +7,7 @@ stream elsewhere changes no result. Decides no alarm and shows nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "NodeSamples",
+    "Seen",
     "Spike",
     "State",
     "advance",
     "flush",
+    "newest",
     "provisional",
-    "recent",
     "start",
 ]
 
@@ -80,7 +82,9 @@ class State:
     series: dict[str, Rows]  # of several nodes: rows that wait for the other nodes
     rows: Rows  # the last second, final
     bar_n: NDArray[np.float64]  # their bar load
+    mean_n: NDArray[np.float64]  # its quarter-second means, see motion.py
     after_us: int  # the newest final row; the next is later
+    moving: bool = False  # whether that one was in motion
     peaks: Peaks = NO_PEAKS
     spikes_dropped: int = 0
     late: int = 0
@@ -103,6 +107,7 @@ def start(params: RigParameters) -> State:
         series={node: Rows.empty(len(params.columns[node])) for node in params.nodes},
         rows=Rows.empty(len(params.cells)),
         bar_n=np.empty(0),
+        mean_n=np.empty(0),
         after_us=np.iinfo(np.int64).min,
     )
 
@@ -137,7 +142,7 @@ def advance(state: State, samples: Sequence[NodeSamples], params: RigParameters)
         head.take(new)
     state, part = _absorb(state, batch, heads, params)
     result = _joined([*parts, part], late)
-    return replace(state, late=state.late + late), result
+    return replace(state, late=state.late + late) if late else state, result
 
 
 def flush(state: State, params: RigParameters) -> tuple[State, Evaluation]:
@@ -152,7 +157,7 @@ def flush(state: State, params: RigParameters) -> tuple[State, Evaluation]:
         newest = max((int(item.utc_us[-1]) for item in series.values() if len(item)), default=state.after_us)
         rows = align.aligned(series, state.after_us, newest, params)
     series = {node: item.take(slice(len(item), None)) for node, item in series.items()}
-    return _finish(replace(state, tracks=tracks, series=series), rows, (), params)
+    return _finish(state, (tracks, series), rows, (), params)
 
 
 def provisional(state: State, params: RigParameters) -> Evaluation:
@@ -168,44 +173,73 @@ def provisional(state: State, params: RigParameters) -> Evaluation:
         held = {node: state.series[node].then(waiting[node]) for node in params.nodes}
         rows = align.newest(held, params)
         rows = rows.take(rows.utc_us > state.after_us)
-    return evaluated(rows, _bar(rows), state.rows, state.bar_n, params)
+    return _foreseen(state, rows, params)
 
 
-def recent(state: State, params: RigParameters) -> Evaluation:
-    """Return the final rows of the last second, then the provisional ones: for the display filter."""
-    newest = provisional(state, params)
-    final = evaluated(state.rows, state.bar_n, Rows.empty(len(params.cells)), np.empty(0), params)
-    return _joined([final, newest], 0)
+def _foreseen(state: State, rows: Rows, params: RigParameters) -> Evaluation:
+    """Return the results of rows that follow the state's without changing it."""
+    if not len(rows):
+        return _nothing(rows.force_n.shape[1])
+    bar_n = _bar(rows)
+    utc_us = np.concatenate([state.rows.utc_us, rows.utc_us])
+    load_n = np.concatenate([state.bar_n, bar_n])
+    change_n, _ = spread(utc_us, load_n, round(params.motion_window_s * 1e6), state.mean_n)
+    return _results(rows, bar_n, change_n > params.motion_n, params)
 
 
-def evaluated(
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest sample with those of the second before it, for the display filter; of C cells.
+
+    `utc_us` [S], `force_n` [S, C]; the rest is of the last sample: `fault` [C], `bar_n`, whether it is in
+    motion, whether it counts as zeroed, and since when.
+    """
+
+    utc_us: NDArray[np.int64]
+    force_n: NDArray[np.float64]
+    fault: NDArray[np.uint8]
+    bar_n: float
+    motion: bool
+    zeroed: bool
+    zero_age_s: float
+
+
+def newest(state: State, params: RigParameters) -> Seen | None:
+    """Return the newest sample, final or not, None before the first."""
+    rows, last = state.rows, provisional(state, params)
+    if not len(rows) and not len(last):
+        return None
+    if len(last):
+        utc_us = np.concatenate([rows.utc_us, last.utc_us])
+        force_n = np.concatenate([rows.force_n, last.force_n])
+        fault, bar_n, moving = last.fault[-1], last.bar_n[-1], bool(last.motion[-1])
+        zero_age_s, zeroed = last.zero_age_s[-1], bool(last.zeroed[-1])
+    else:
+        utc_us, force_n = rows.utc_us, rows.force_n
+        fault, bar_n, moving = rows.fault[-1], state.bar_n[-1], state.moving
+        zero_age_s = (rows.utc_us[-1] - rows.zero_at_us[-1]) / 1e6
+        zeroed = bool(zero_age_s <= _zero_limit_s(params))
+    first = int(utc_us.searchsorted(utc_us[-1] - KEEP_US, side="right"))
+    return Seen(utc_us[first:], force_n[first:], fault, float(bar_n), moving, zeroed, float(zero_age_s))
+
+
+def _results(
     rows: Rows,
     bar_n: NDArray[np.float64],
-    before: Rows,
-    bar_before_n: NDArray[np.float64],
+    moving: NDArray[np.bool_],
     params: RigParameters,
+    spikes: tuple[Spike, ...] = (),
 ) -> Evaluation:
-    """Return the results of `rows` with bar load `bar_n`.
-
-    `before` are the rows of the motion window before them.
-    """
-    utc_us = rows.utc_us
+    """Return the results of `rows`, one at least, with bar load `bar_n`."""
+    utc_us, size = rows.utc_us, len(rows.utc_us)
     age_s: NDArray[np.float64] = (utc_us - rows.zero_at_us) / 1e6
     u_bar_n = bar_uncertainty(rows.force_n, age_s, params.budget)
-    weight = params.body_weight
-    client_n, u_client_n = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    weighed = np.zeros(len(rows), bool)
-    if weight is not None:
-        weighed = utc_us < weight.expires_at_us(params.body_weight_max_age_s)
-        client_n = np.where(weighed, weight.value_n - bar_n, np.nan)
-        u_client_n = np.where(weighed, client_uncertainty(u_bar_n, weight.u_n), np.nan)
-    moving = _motion(rows, bar_n, before, bar_before_n, params)
-    validity = np.zeros(len(rows), np.uint8)
+    validity = np.zeros(size, np.uint8)
     np.putmask(validity, moving, np.uint8(Validity.MOTION))
     if params.calibration_due_us is not None:
         np.putmask(validity, utc_us >= params.calibration_due_us, np.uint8(Validity.CALIBRATION_OVERDUE))
-    np.putmask(validity, ~weighed, np.uint8(Validity.NO_BODY_WEIGHT))
-    zeroed = _zeroed(age_s, params)
+    client_n, u_client_n = _client(utc_us, bar_n, u_bar_n, validity, params)
+    zeroed: NDArray[np.bool_] = age_s <= _zero_limit_s(params)
     np.putmask(validity, ~zeroed, np.uint8(Validity.NOT_ZEROED))
     if params.session_required and not params.in_session:
         validity[:] = Validity.NOT_IN_SESSION
@@ -222,29 +256,34 @@ def evaluated(
         rows.fault,
         age_s,
         zeroed,
+        spikes,
     )
 
 
-def _zeroed(age_s: NDArray[np.float64], params: RigParameters) -> NDArray[np.bool_]:
-    """A session's or a calibration's zero counts while it is young enough; a factory zero never does."""
-    limit_s = -np.inf if params.zero is not None and params.zero.kind == "factory" else params.zero_max_age_s
-    zeroed: NDArray[np.bool_] = age_s <= limit_s
-    return zeroed
-
-
-def _motion(
-    rows: Rows,
+def _client(
+    utc_us: NDArray[np.int64],
     bar_n: NDArray[np.float64],
-    before: Rows,
-    bar_before_n: NDArray[np.float64],
+    u_bar_n: NDArray[np.float64],
+    validity: NDArray[np.uint8],
     params: RigParameters,
-) -> NDArray[np.bool_]:
-    if not len(rows):
-        return np.empty(0, bool)
-    utc_us = np.concatenate([before.utc_us, rows.utc_us])
-    load_n = np.concatenate([bar_before_n, bar_n])
-    spread_n = spread(utc_us, load_n, round(params.motion_window_s * 1e6), len(before))
-    return spread_n > params.motion_n
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return client load and its uncertainty; where there is no body weight `validity` says so."""
+    weight = params.body_weight
+    if weight is None:
+        validity[:] = Validity.NO_BODY_WEIGHT
+        return np.full(len(utc_us), np.nan), np.full(len(utc_us), np.nan)
+    expires_us = weight.expires_at_us(params.body_weight_max_age_s)
+    client_n, u_client_n = weight.value_n - bar_n, client_uncertainty(u_bar_n, weight.u_n)
+    if utc_us[-1] >= expires_us:  # they ascend
+        over = utc_us >= expires_us
+        client_n[over] = u_client_n[over] = np.nan
+        np.putmask(validity, over, np.uint8(Validity.NO_BODY_WEIGHT))
+    return client_n, u_client_n
+
+
+def _zero_limit_s(params: RigParameters) -> float:
+    """A session's or a calibration's zero counts while it is young enough; a factory zero never does."""
+    return -np.inf if params.zero is not None and params.zero.kind == "factory" else params.zero_max_age_s
 
 
 def _bar(rows: Rows) -> NDArray[np.float64]:
@@ -267,7 +306,7 @@ def _absorb(
     state: State, batch: dict[str, list[NodeSamples]], heads: dict[str, Head], params: RigParameters
 ) -> tuple[State, Evaluation]:
     if not batch:
-        return state, _nothing(params)
+        return state, _nothing(len(params.cells))
     tracks, series = dict(state.tracks), dict(state.series)
     spikes: list[Spike] = []
     for node, items in batch.items():
@@ -285,7 +324,7 @@ def _absorb(
             rows = align.aligned(series, state.after_us, until, params)
             series = {node: _from_last(item, until) for node, item in series.items()}
     spikes.sort(key=lambda spike: (spike.utc_us, spike.hanger))
-    return _finish(replace(state, tracks=tracks, series=series), rows, tuple(spikes), params)
+    return _finish(state, (tracks, series), rows, tuple(spikes), params)
 
 
 def _settle_silent(tracks: dict[str, Track], series: dict[str, Rows]) -> None:
@@ -307,24 +346,38 @@ def _from_last(rows: Rows, until_us: int) -> Rows:
 
 
 def _finish(
-    state: State, rows: Rows, spikes: tuple[Spike, ...], params: RigParameters
+    state: State,
+    nodes: tuple[dict[str, Track], dict[str, Rows]],
+    rows: Rows,
+    spikes: tuple[Spike, ...],
+    params: RigParameters,
 ) -> tuple[State, Evaluation]:
+    """Return the state with these tracks and series after final `rows`, and their results."""
+    tracks, series = nodes
+    dropped = state.spikes_dropped + len(spikes)
     if not len(rows):
-        return replace(state, spikes_dropped=state.spikes_dropped + len(spikes)), replace(
-            _nothing(params), spikes=spikes
-        )
+        nothing = _nothing(len(params.cells))
+        after = replace(state, tracks=tracks, series=series, spikes_dropped=dropped)
+        return after, replace(nothing, spikes=spikes) if spikes else nothing
     bar_n = _bar(rows)
-    result = replace(evaluated(rows, bar_n, state.rows, state.bar_n, params), spikes=spikes)
-    keep_us = int(rows.utc_us[-1]) - max(KEEP_US, round(params.motion_window_s * 1e6) + RECENT_US)
     held, held_n = state.rows.then(rows), np.concatenate([state.bar_n, bar_n])
-    first = int(np.searchsorted(held.utc_us, keep_us, side="right"))
-    after = replace(
-        state,
+    window_us = round(params.motion_window_s * 1e6)
+    change_n, mean_n = spread(held.utc_us, held_n, window_us, state.mean_n)
+    result = _results(rows, bar_n, change_n > params.motion_n, params, spikes)
+    newest_us = int(rows.utc_us[-1])
+    keep_us = newest_us - max(KEEP_US, window_us + RECENT_US)
+    first = int(held.utc_us.searchsorted(keep_us, side="right"))
+    after = State(
+        tracks=tracks,
+        series=series,
         rows=held.take(slice(first, None)),
         bar_n=held_n[first:],
-        after_us=int(rows.utc_us[-1]),
+        mean_n=mean_n[first:],
+        after_us=newest_us,
+        moving=bool(result.motion[-1]),
         peaks=state.peaks.with_rows(bar_n),
-        spikes_dropped=state.spikes_dropped + len(spikes),
+        spikes_dropped=dropped,
+        late=state.late,
     )
     return after, result
 
@@ -339,14 +392,20 @@ def _restarted(state: State, params: RigParameters) -> State:
     return replace(begun, tracks=tracks, peaks=state.peaks, spikes_dropped=state.spikes_dropped)
 
 
-def _nothing(params: RigParameters) -> Evaluation:
-    rows = Rows.empty(len(params.cells))
-    return evaluated(rows, np.empty(0), rows, np.empty(0), params)
+@lru_cache(maxsize=32)
+def _nothing(cells: int) -> Evaluation:
+    """Return the results of no rows of so many cells."""
+    rows, none, no = Rows.empty(cells), np.empty(0), np.empty(0, bool)
+    return Evaluation(
+        rows.utc_us, rows.force_n, none, none, none, none, no, np.empty(0, np.uint8), rows.fault, none, no
+    )
 
 
 def _joined(parts: list[Evaluation], late: int) -> Evaluation:
     filled = [part for part in parts if len(part)] or parts[:1]
     spikes = tuple(spike for part in parts for spike in part.spikes)
+    if len(filled) == 1 and spikes == filled[0].spikes and not late:
+        return filled[0]
     if len(filled) == 1:
         return replace(filled[0], spikes=spikes, late=late)
     columns = {name: np.concatenate([getattr(part, name) for part in filled]) for name in _COLUMNS}

@@ -5,7 +5,7 @@ Does not evaluate samples and does not format numbers; it puts both together for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from ashibar.core.validity import REASONS, CellFault, Validity, fault_reason
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ashibar.core.evaluate import Evaluation, State
+    from ashibar.core.evaluate import Seen, State
     from ashibar.core.rig import RigParameters
 
 STALE_AFTER_S: Final = 1.0
@@ -77,6 +77,26 @@ class Figure(msgspec.Struct, frozen=True):
     spikes_dropped: int
 
 
+class Glance(msgspec.Struct, frozen=True):
+    """What a light shows of a figure, see `Figure`; None where there is none."""
+
+    validity: str
+    fraction: float | None
+    band: str | None
+    age_s: float | None
+
+
+class _Now(NamedTuple):
+    """What figure and glance have in common."""
+
+    newest_us: int | None
+    age_s: float | None
+    seen: Seen | None
+    flags: set[Validity]
+    worst: Validity
+    load: _Load | None
+
+
 class _Load(msgspec.Struct, frozen=True):
     """The filtered load of one moment: forces [C], bar and their standard uncertainties, newtons."""
 
@@ -92,20 +112,8 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
     Nothing is held: without fresh samples there is no number. `shown` is the figure on display: given, digits
     keep their step until the value has clearly left it.
     """
-    newest_us = state.newest_utc_us
-    age_s = None if newest_us is None else (now_us - newest_us) * 1e-6
-    stale = age_s is None or not -AHEAD_S <= age_s <= STALE_AFTER_S
-    seen = None if stale else evaluate.recent(state, params)
-    if seen is not None and not len(seen):
-        seen = None
-    flags = _flags(seen, params, now_us, age_s)
-    worst = max(flags, default=Validity.VALID)
+    newest_us, age_s, seen, flags, worst, load = _now(state, params, now_us)
     reason, remedy = _words(worst, seen, params, age_s)
-    load = (
-        None
-        if seen is None or worst is Validity.STALE or Validity.NOT_ZEROED in flags
-        else _load(seen, params)
-    )
     made = _Readings(params, now_us, shown)
     client = made.client(load) if worst.has_figure else None
     fraction = None
@@ -124,7 +132,7 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
         body_weight=made.body_weight(),
         motion=Validity.MOTION in flags,
         hands_off=load is not None and Validity.MOTION not in flags and _hands_off(load, params),
-        band=_band(client, fraction, params),
+        band=None if client is None else _band(client.value_n, fraction, params),
         left=made.side(load, "left", None if shown is None else shown.left),
         right=made.side(load, "right", None if shown is None else shown.right),
         hangers=made.hangers(load, seen),
@@ -133,32 +141,54 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
     )
 
 
-def _flags(seen: Evaluation | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
+def glance(state: State, params: RigParameters, now_us: int) -> Glance:
+    """Return what a light shows at `now_us`: the same as `figure` says, without its words and digits."""
+    now, weight, client_n = _now(state, params, now_us), params.body_weight, None
+    if now.load is not None and weight is not None and now.worst.has_figure:
+        client_n = weight.value_n - now.load.bar_n
+    if client_n is None or weight is None or np.isnan(client_n):
+        return Glance(now.worst.label, None, None, now.age_s)
+    fraction = client_n / weight.value_n
+    return Glance(now.worst.label, fraction, _band(client_n, fraction, params), now.age_s)
+
+
+def _now(state: State, params: RigParameters, now_us: int) -> _Now:
+    newest_us = state.newest_utc_us
+    age_s = None if newest_us is None else (now_us - newest_us) * 1e-6
+    stale = age_s is None or not -AHEAD_S <= age_s <= STALE_AFTER_S
+    seen = None if stale else evaluate.newest(state, params)
+    flags = _flags(seen, params, now_us, age_s)
+    worst = max(flags, default=Validity.VALID)
+    load = None
+    if seen is not None and worst is not Validity.STALE and Validity.NOT_ZEROED not in flags:
+        load = _load(seen, params)
+    return _Now(newest_us, age_s, seen, flags, worst, load)
+
+
+def _flags(seen: Seen | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
     """Return every condition that applies now."""
     found = set()
-    if seen is None or age_s is None or (seen.fault[-1] == CellFault.MISSING).all():
+    if seen is None or age_s is None or (seen.fault == CellFault.MISSING).all():
         found.add(Validity.STALE)
-    elif np.isnan(seen.bar_n[-1]):
+    elif np.isnan(seen.bar_n):
         found.add(Validity.FAULT)
     if params.session_required and not params.in_session:
         found.add(Validity.NOT_IN_SESSION)
-    if seen is not None and not seen.zeroed[-1]:
+    if seen is not None and not seen.zeroed:
         found.add(Validity.NOT_ZEROED)
     weight = params.body_weight
     if weight is None or now_us >= weight.expires_at_us(params.body_weight_max_age_s):
         found.add(Validity.NO_BODY_WEIGHT)
     if params.calibration_due_us is not None and now_us >= params.calibration_due_us:
         found.add(Validity.CALIBRATION_OVERDUE)
-    if seen is not None and seen.motion[-1]:
+    if seen is not None and seen.motion:
         found.add(Validity.MOTION)
     return found
 
 
-def _words(
-    worst: Validity, seen: Evaluation | None, params: RigParameters, age_s: float | None
-) -> tuple[str, str]:
+def _words(worst: Validity, seen: Seen | None, params: RigParameters, age_s: float | None) -> tuple[str, str]:
     if worst is Validity.FAULT and seen is not None:
-        codes = zip(params.names, seen.fault[-1].tolist(), strict=True)
+        codes = zip(params.names, seen.fault.tolist(), strict=True)
         return fault_reason({name: CellFault(code) for name, code in codes if code})
     if worst is Validity.STALE and age_s is not None and age_s < -AHEAD_S:
         return "The data are stamped later than now.", "Check the clock of the host."
@@ -168,25 +198,33 @@ def _words(
     return REASONS[worst]
 
 
-def _load(seen: Evaluation, params: RigParameters) -> _Load:
+def _load(seen: Seen, params: RigParameters) -> _Load:
     """Return the filtered load of the newest moment.
 
     Cells unknown now are nan, and so is every sum with them.
     """
-    known = ~np.isnan(seen.force_n[-1])
-    rows = ~np.isnan(seen.force_n[:, known]).any(axis=1)
-    rows &= seen.utc_us > seen.utc_us[-1] - evaluate.KEEP_US
-    force_n = np.full(len(params.cells), np.nan)
-    if known.any():
-        cells_n = seen.force_n[np.ix_(rows, known)]
-        force_n[known] = one_euro_weights(seen.utc_us[rows], cells_n.sum(axis=1)) @ cells_n
-    one, age_s = force_n[np.newaxis], seen.zero_age_s[-1:]
+    if np.isnan(seen.force_n).any():
+        force_n = _filtered_known(seen)
+    else:
+        force_n = one_euro_weights(seen.utc_us, seen.force_n.sum(axis=1)) @ seen.force_n
+    one, age_s = force_n[np.newaxis], np.array([seen.zero_age_s])
     return _Load(
         force_n,
         cell_uncertainty(one, age_s, params.budget)[0],
         float(force_n.sum()),
         float(bar_uncertainty(one, age_s, params.budget)[0]),
     )
+
+
+def _filtered_known(seen: Seen) -> NDArray[np.float64]:
+    """Return the filtered forces [C] of the cells known now, over the moments at which they all were."""
+    known = ~np.isnan(seen.force_n[-1])
+    rows = ~np.isnan(seen.force_n[:, known]).any(axis=1)
+    force_n = np.full(len(known), np.nan)
+    if known.any():
+        cells_n = seen.force_n[np.ix_(rows, known)]
+        force_n[known] = one_euro_weights(seen.utc_us[rows], cells_n.sum(axis=1)) @ cells_n
+    return force_n
 
 
 def _hands_off(load: _Load, params: RigParameters) -> bool:
@@ -196,12 +234,12 @@ def _hands_off(load: _Load, params: RigParameters) -> bool:
     return all(abs(total) <= HANDS_ON_N for total in sums)
 
 
-def _band(client: Reading | None, fraction: float | None, params: RigParameters) -> str | None:
+def _band(client_n: float, fraction: float | None, params: RigParameters) -> str | None:
     target = params.target
-    if client is None or fraction is None or not target.is_set:
+    if fraction is None or not target.is_set:
         return None
     if (target.limit is not None and fraction > target.limit) or (
-        target.limit_n is not None and client.value_n > target.limit_n
+        target.limit_n is not None and client_n > target.limit_n
     ):
         return "over"
     if target.high is not None and fraction > target.high:
@@ -263,9 +301,9 @@ class _Readings:
         # Within a bar the cells' uncertainties are taken as alike: a little too wide, never too narrow.
         return self.reading(float(load.force_n[columns].sum()), float(load.u_force_n[columns].sum()), shown)
 
-    def hangers(self, load: _Load | None, seen: Evaluation | None) -> list[HangerReading]:
+    def hangers(self, load: _Load | None, seen: Seen | None) -> list[HangerReading]:
         """Return every hanger with its force or why it has none."""
-        faults = [CellFault.MISSING] * len(self.params.cells) if seen is None else seen.fault[-1].tolist()
+        faults = [CellFault.MISSING] * len(self.params.cells) if seen is None else seen.fault.tolist()
         before = self.shown.hangers if self.shown is not None else []
         result = []
         for column, name in enumerate(self.params.names):

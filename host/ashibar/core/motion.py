@@ -15,62 +15,91 @@ RECENT_US: Final = 250_000
 MICRO: Final = 1_000_000
 
 
+NOTHING: Final[NDArray[np.float64]] = np.empty(0)
+
+
 def spread(
-    utc_us: NDArray[np.int64], load_n: NDArray[np.float64], window_us: int, start: int = 0
-) -> NDArray[np.float64]:
-    """Return by how much the load (newtons) changed within the window before each sample from `start` on.
+    utc_us: NDArray[np.int64],
+    load_n: NDArray[np.float64],
+    window_us: int,
+    mean_n: NDArray[np.float64] = NOTHING,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by how much the load (newtons) changed within the window before each new sample, and the means.
 
-    The result is [S - start]. It is the range of the samples of the last quarter of a second and of all
-    quarter-second means of the window. `utc_us` ascends; samples needed from before `start` are those of the
-    window and a quarter of a second more.
+    The first samples are those before the new ones; `mean_n` are their quarter-second means as an earlier
+    call returned them. The change [new] is the range of the samples of the last quarter of a second and of
+    all quarter-second means of the window; the means are of all samples given. `utc_us` ascends; samples
+    needed from before are those of the window and a quarter of a second more.
     """
-    near = _first(utc_us, RECENT_US)
-    mean_n = _mean(load_n, near)
-    high, low = _extremes(load_n, near, start)
-    high_mean, low_mean = _extremes(mean_n, _first(utc_us, window_us), start)
-    change: NDArray[np.float64] = np.maximum(high, high_mean) - np.minimum(low, low_mean)
-    change[np.isneginf(change)] = 0.0  # nothing known at all
-    return change
+    start = len(mean_n)
+    new_us = utc_us[start:]
+    near = utc_us.searchsorted(new_us - RECENT_US, side="right")
+    high_n, low_n = _extremes(load_n, near, start)
+    means_n = np.concatenate([mean_n, _mean(load_n, near, start)])
+    far = utc_us.searchsorted(new_us - window_us, side="right")
+    high_mean_n, low_mean_n = _extremes(means_n, far, start)
+    change: NDArray[np.float64] = np.fmax(high_n, high_mean_n) - np.fmin(low_n, low_mean_n)
+    change[np.isnan(change)] = 0.0  # nothing known at all
+    return change, means_n
 
 
-def _first(utc_us: NDArray[np.int64], window_us: int) -> NDArray[np.intp]:
-    """Return the first sample of the window (t - window_us, t] of each."""
-    return np.searchsorted(utc_us, utc_us - window_us, side="right")
-
-
-def _mean(value: NDArray[np.float64], first: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the mean of the known values from `first` to each sample, nan where none is known.
+def _mean(value: NDArray[np.float64], first: NDArray[np.intp], start: int) -> NDArray[np.float64]:
+    """Return the mean of the known values from `first` to each sample from `start` on, nan without any.
 
     Summed in whole micronewtons: so it does not depend on what else was summed before, to the last bit.
     """
-    known = ~np.isnan(value)
-    micro = np.rint(np.where(known, value, 0.0) * MICRO).astype(np.int64)
-    total = np.concatenate([[0], np.cumsum(micro)])
-    number = np.concatenate([[0], np.cumsum(known)])
-    size = number[1:] - number[first]
-    mean: NDArray[np.float64] = np.full(len(value), np.nan)
-    np.divide(total[1:] - total[first], size * MICRO, out=mean, where=size > 0)
+    if not len(first):
+        return NOTHING
+    begin = int(first[0])
+    known = ~np.isnan(value[begin:])
+    number = np.zeros(len(known) + 1, np.int64)
+    total = np.zeros(len(known) + 1, np.int64)
+    known.cumsum(out=number[1:])
+    micro = value[begin:] * MICRO
+    if number[-1] < len(known):
+        micro[~known] = 0.0
+    np.rint(micro, out=micro)
+    micro.astype(np.int64).cumsum(out=total[1:])
+    size = number[start - begin + 1 :] - number[first - begin]
+    mean: NDArray[np.float64] = np.full(len(first), np.nan)
+    np.divide(total[start - begin + 1 :] - total[first - begin], size * MICRO, out=mean, where=size > 0)
     return mean
 
 
 def _extremes(
     value: NDArray[np.float64], first: NDArray[np.intp], start: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return greatest and least known value from `first` to each sample from `start` on, both [S - start].
+    """Return greatest and least known value from `first` to each sample from `start` on, nan without any.
 
-    -inf and inf where none is known. A table of the extremes of 1, 2, 4 ... samples answers every window, of
-    however many samples, in two look-ups.
+    Where every window begins before `start` each is two parts, one that ends there and one that begins
+    there. Else a table of the extremes of 1, 2, 4 ... samples answers every window in two look-ups.
     """
+    if not len(first):
+        return NOTHING, NOTHING
+    if first[-1] > start:
+        return _by_table(value, first, start)
+    begin = int(first[0])
+    at = first - begin
+    before = np.empty(start - begin + 1)
+    before[-1] = np.nan
+    backwards, new = value[begin:start][::-1], value[start:]
+    before[-2::-1] = np.fmax.accumulate(backwards)
+    high = np.fmax(before[at], np.fmax.accumulate(new))
+    before[-2::-1] = np.fmin.accumulate(backwards)
+    return high, np.fmin(before[at], np.fmin.accumulate(new))
+
+
+def _by_table(
+    value: NDArray[np.float64], first: NDArray[np.intp], start: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     last, count = np.arange(start, len(value)), len(value)
-    from_first = first[start:]
-    level = np.frexp(last - from_first + 1)[1].astype(np.intp) - 1  # greatest power of two that fits
-    one = level * count + from_first
+    level = np.frexp(last - first + 1)[1].astype(np.intp) - 1  # greatest power of two that fits
+    one = level * count + first
     two = level * count + last + 1 - (1 << level)
-    unknown, levels = np.isnan(value), int(level.max(initial=0))
-    high = _table(np.where(unknown, -np.inf, value), levels, np.maximum)
-    low = _table(np.where(unknown, np.inf, value), levels, np.minimum)
-    greatest: NDArray[np.float64] = np.maximum(high.take(one), high.take(two))
-    least: NDArray[np.float64] = np.minimum(low.take(one), low.take(two))
+    levels = int(level.max())
+    high, low = _table(value, levels, np.fmax), _table(value, levels, np.fmin)
+    greatest: NDArray[np.float64] = np.fmax(high.take(one), high.take(two))
+    least: NDArray[np.float64] = np.fmin(low.take(one), low.take(two))
     return greatest, least
 
 

@@ -37,6 +37,8 @@ def find(
     count = len(force_n)
     if count < 2 * LAG + 1 or force_n.shape[1] < 2:
         return None
+    if np.abs(force_n[2:-2] - force_n[1:-3]).max() <= SPIKE_N - AGREE_N:  # nan is not
+        return None
     jump = np.zeros(count - 2 * LAG, bool)
     for column in force_n.T:  # far quicker than any(axis=1) over a few columns
         jump |= np.abs(column[2:-2] - column[1:-3]) > SPIKE_N - AGREE_N

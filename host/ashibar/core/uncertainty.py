@@ -105,6 +105,7 @@ class RigBudget:
 
     constant_var_n2: float  # of all cells together
     relative_var: NDArray[np.float64]  # [C], times force squared
+    swing_relative: NDArray[np.float64]  # [C], times force
     drift_n: float  # standard uncertainty of the sum at one hour, times the root of the hours
     temperature_n: float  # standard uncertainty of the sum at the full room temperature change
     cell_constant_var_n2: NDArray[np.float64]  # [C]
@@ -122,6 +123,7 @@ def rig_budget(cells: Sequence[tuple[float, CellClass]]) -> RigBudget:
     return RigBudget(
         constant_var_n2=float(constant.sum()),
         relative_var=relative,
+        swing_relative=np.full(len(cells), SWING_RELATIVE),
         drift_n=float(drift.sum()),
         temperature_n=float(temperature.sum()),
         cell_constant_var_n2=constant,
@@ -149,7 +151,7 @@ def bar_uncertainty(
     alike terms)^2, GUM equations 10 and 16. A sum that is not known (nan) has no uncertainty (nan).
     """
     variance = np.square(force_n) @ budget.relative_var
-    variance += np.square(np.abs(force_n) @ np.full(force_n.shape[1], SWING_RELATIVE))
+    variance += np.square(np.abs(force_n) @ budget.swing_relative)
     variance += _zero_var(budget.drift_n, budget.temperature_n, zero_age_s)
     variance += budget.constant_var_n2
     root: NDArray[np.float64] = np.sqrt(variance)
