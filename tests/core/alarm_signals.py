@@ -94,3 +94,34 @@ def wild_signals(draw):
         spacing[place % samples] = hole_us
     block = signal(force, times_us=START_US + np.cumsum(spacing), fault=fault, ripple_n=0.0)
     return replace(block, motion=rng.random(samples) < 0.05)
+
+
+def at_work(seed, samples):
+    """Somebody who works: 20 to 60 kg on the bars, evenly, with strokes, a hand's tremor and real noise."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(samples) * SPACING_US / 1e6
+    strokes_kg = 40 + rng.uniform(0, 15) * np.sin(2 * np.pi * time_s / rng.uniform(3, 9))
+    shares = 0.25 + 0.05 * rng.uniform(-1, 1, 4)
+    force_kg = strokes_kg[:, None] * shares + rng.normal(0, 0.01, (samples, 4))
+    block = signal(
+        force_kg, times_us=START_US + np.cumsum(rng.integers(12_300, 12_700, samples)), ripple_n=0.0
+    )
+    return replace(block, motion=np.repeat(rng.random(samples // 20 + 1) < 0.5, 20)[:samples])
+
+
+@st.composite
+def works(draw):
+    """Somebody who works, with a jump of the load, a code or a hole in time here and there."""
+    block = at_work(draw(st.integers(0, 2**32 - 1)), draw(st.integers(50, 1000)))
+    for place, what in draw(st.lists(st.tuples(st.integers(0, 999), st.integers(0, 2)), max_size=2)):
+        at = place % len(block.utc_us)
+        if what == 0:
+            block.force_n[at:] += 8 * KG
+            block.bar_n[at:] += 32 * KG
+            block.client_n[at:] -= 32 * KG
+        elif what == 1:
+            block.cell_fault[at, 1] = CellFault.MISSING
+            block.force_n[at, 1] = block.bar_n[at] = block.client_n[at] = np.nan
+        else:
+            block.utc_us[at:] += 300_000
+    return block

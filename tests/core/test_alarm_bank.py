@@ -1,6 +1,8 @@
 """All alarms of a rig on made signals: when each comes, and that cutting the stream moves none."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,12 +14,15 @@ from alarm_signals import (
     QUICK,
     START_US,
     WEIGHT_N,
+    at_work,
     missing,
     run,
     seconds,
     signal,
     wild_signals,
+    works,
 )
+from ashibar.core import alarm_bank
 from ashibar.core.alarm import Act
 from ashibar.core.alarm_bank import (
     NOT_ARMED,
@@ -30,6 +35,7 @@ from ashibar.core.alarm_bank import (
     states_by_key,
     views,
 )
+from ashibar.core.alarm_calm import calm
 from ashibar.core.alarm_conditions import SignalBlock, plan_alarms
 from ashibar.core.alarm_states import Input, Priority, State
 from ashibar.core.evaluate import Evaluation
@@ -344,6 +350,42 @@ def test_cutting_the_stream_anywhere_changes_no_alarm(block, cuts):
     cut_bank, cut = run(block, cuts)
     assert cut == whole
     assert cut_bank.states == whole_bank.states
+
+
+def same(one, other):
+    """Whether two banks, carries or arrays agree in every bit."""
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    if is_dataclass(one):
+        return all(same(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+    return one == other
+
+
+def stepwise(plan, block, cuts):
+    bank, banks = first_bank(plan), []
+    edges = [0, *sorted(cuts), len(block.utc_us)]
+    for start, stop in pairwise(edges):
+        bank, lines = alarm_bank.advance(plan, bank, block.part(start, stop))
+        banks.append((bank, lines))
+    return banks
+
+
+@settings(max_examples=60, **QUICK)
+@given(st.one_of(wild_signals(), works()), st.sampled_from([1, 3, 10, 17, 80]))
+def test_a_block_in_which_nothing_happens_leaves_what_asking_every_sample_leaves(block, size):
+    cuts = range(size, len(block.utc_us), size)
+    quick = stepwise(PLAN, block, cuts)
+    with patch.object(alarm_bank, "calm", return_value=None):
+        full = stepwise(PLAN, block, cuts)
+    assert all(a[1] == b[1] and same(a[0], b[0]) for a, b in zip(quick, full, strict=True))
+
+
+def test_most_blocks_of_somebody_at_work_are_such():
+    with patch.object(alarm_bank, "calm", wraps=alarm_bank.calm) as asked:
+        found = []
+        asked.side_effect = lambda *args: found.append(calm(*args)) or found[-1]
+        stepwise(PLAN, at_work(1, 800), range(10, 800, 10))
+    assert sum(each is not None for each in found) > 0.9 * 79
 
 
 @settings(max_examples=12, **QUICK)

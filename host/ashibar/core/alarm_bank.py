@@ -21,6 +21,7 @@ from ashibar.core.alarm import (
     next_deadline_us,
     step,
 )
+from ashibar.core.alarm_calm import calm
 from ashibar.core.alarm_conditions import LOST_AFTER_US, Carry, evaluate_conditions, first_carry
 from ashibar.core.alarm_states import Input, Priority, State
 from ashibar.core.hands import AWAITED, Hands
@@ -113,6 +114,9 @@ def advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Tra
 
     Stamps that go back are a clock that was set: alarms keep their states, and delays begin anew from there.
     """
+    untouched = _untouched(plan, bank, block)
+    if untouched is not None:
+        return untouched, ()
     lines: tuple[Transition, ...] = ()
     for stretch in block.stretches():
         if bank.last_us is not None and stretch.utc_us[0] <= bank.last_us:
@@ -120,6 +124,30 @@ def advance(plan: Plan, bank: Bank, block: SignalBlock) -> tuple[Bank, tuple[Tra
         bank, more = _advance(plan, bank, stretch)
         lines += more
     return bank, lines
+
+
+def _untouched(plan: Plan, bank: Bank, block: SignalBlock) -> Bank | None:
+    """Return the bank after a block in which plainly nothing happens, else None: then every sample is asked.
+
+    Nothing waits, nothing holds, all was known to the last sample, and no condition of the block holds. Most
+    blocks are so, and this costs a third.
+    """
+    last_us = bank.last_us
+    if (
+        last_us is None
+        or not len(block.utc_us)
+        or bank.last_true.any()
+        or int(bank.known_us.min()) != last_us
+    ):
+        return None
+    if any(column >= plan.signals or plan.armed[column] for column in bank.waiting):
+        return None
+    carry = calm(plan, bank.carry, block, last_us)
+    if carry is None:
+        return None
+    end_us = int(block.utc_us[-1])
+    known_us = np.full_like(bank.known_us, end_us)
+    return Bank(bank.states, carry, known_us, bank.last_true, bank.waiting, end_us, bank.live)
 
 
 def _restarted(plan: Plan, bank: Bank) -> Bank:

@@ -234,7 +234,7 @@ def evaluate_conditions(
     hands = _await_hands(plan, carry.hands, block, level_n)
     above, last_above = _schmitt(level_n, plan.high_n, plan.low_n, carry.above)
     rises, recent_us, recent_n = _rises(block, carry)
-    dt_us = _spacing(block.utc_us, previous_us)
+    dt_us = spacing(block.utc_us, previous_us)
     cells = len(plan.cells)
     fall = above[:, -1] | rises
     uneven, uneven_known, uneven_us = _uneven(plan, block, dt_us, carry.uneven_us)
@@ -290,10 +290,12 @@ def _schmitt(
     return above, above[-1]
 
 
-def _spacing(utc_us: NDArray[np.int64], previous_us: int | None) -> NDArray[np.int64]:
+def spacing(utc_us: NDArray[np.int64], previous_us: int | None) -> NDArray[np.int64]:
     """Time since the sample before, microseconds; 0 for the very first of a stream."""
-    before = utc_us[0] if previous_us is None else previous_us
-    return np.diff(utc_us, prepend=np.int64(before))
+    dt_us = np.empty_like(utc_us)
+    dt_us[0] = 0 if previous_us is None else utc_us[0] - previous_us
+    np.subtract(utc_us[1:], utc_us[:-1], out=dt_us[1:])
+    return dt_us
 
 
 def _rises(

@@ -71,6 +71,30 @@ def follow_faults(
     return fault, after
 
 
+def calm_faults(block: SignalBlock, dt_us: NDArray[np.int64], carry: FaultCarry) -> FaultCarry | None:
+    """Return the carry of `follow_faults` where it plainly finds nothing, else None: then it is to be asked.
+
+    All forces of the block are known.
+    """
+    end_us, greatest_us = int(block.utc_us[-1]), int(dt_us.max())
+    if end_us // NOISE_WINDOW_US != carry.window or max(greatest_us, carry.last_dt_us) > STEADY_SPACING_US:
+        return None
+    if carry.noisy.any() or end_us - int(carry.changed_us.min()) >= STUCK_AFTER_US:
+        return None
+    force_n = np.concatenate([carry.last_n, block.force_n])
+    changed_us = np.where(force_n[2:] != force_n[1:-1], block.utc_us[:, None], carry.changed_us).max(axis=0)
+    sum_mn, count, moving = carry.sum_mn, carry.count, int(np.count_nonzero(block.motion))
+    if moving < len(dt_us):
+        second_n = np.abs(force_n[2:] - 2 * force_n[1:-1] + force_n[:-2])
+        if moving:
+            second_n = second_n[~block.motion]
+        if np.isnan(second_n[:2]).any():  # beside what came before
+            return None
+        sum_mn = sum_mn + np.rint(second_n * 1000).astype(np.int64).sum(axis=0)
+        count = count + len(second_n)
+    return FaultCarry(force_n[-2:], int(dt_us[-1]), changed_us, carry.window, sum_mn, count, carry.noisy)
+
+
 def _changed(
     utc_us: NDArray[np.int64],
     dt_us: NDArray[np.int64],
