@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,8 +27,8 @@ KEEPALIVE_S = 10  # of the daemon; a broker takes a client for dead after 1.5 ti
 class Campaign:
     """The faults. Each undoes itself; what it kills it counts."""
 
-    def __init__(self, stack, seed, *, log=print):
-        self.stack, self.chance, self.log = stack, random.Random(seed), log
+    def __init__(self, stack, seed, *, pace=1.0):
+        self.stack, self.chance, self.pace = stack, random.Random(seed), pace
         self.faults = {}
         common = [
             self.kill_daemon, self.kill_daemon, self.kill_broker, self.kill_influx, self.kill_node,
@@ -54,13 +55,25 @@ class Campaign:
                 if at and done >= at[0] and at.pop(0) is not None
                 else self.chance.choice(self.common)
             )
-            self.faults[fault.__name__] = self.faults.get(fault.__name__, 0) + 1
-            self.supervise()
-            fault()
+            self.inject(fault)
         while slow:
-            fault = slow.pop()
-            self.faults[fault.__name__] = self.faults.get(fault.__name__, 0) + 1
-            fault()
+            self.inject(slow.pop())
+
+    def once(self):
+        """Inject every kind of fault that is done with in seconds once, and the answers that mean most."""
+        for fault in dict.fromkeys(self.common):
+            self.inject(fault)
+            self.pause(0.3, 1.5)
+        self.inject(self.damaged_page)
+        self.inject(self.refused_lines)  # after it, for it has all written again
+        for mode in (("answer", 400), "lost"):
+            self.inject(partial(self.influx_answers, mode))
+
+    def inject(self, fault):
+        name = getattr(fault, "__name__", "influx_answers")
+        self.faults[name] = self.faults.get(name, 0) + 1
+        self.supervise()
+        fault()
 
     def supervise(self):
         """Start a daemon that ended by itself, as systemd would, and say so: that is a fault of ours."""
@@ -71,7 +84,7 @@ class Campaign:
             self.stack.start_daemon()
 
     def pause(self, least_s, most_s):
-        time.sleep(self.chance.uniform(least_s, most_s))
+        time.sleep(self.pace * self.chance.uniform(least_s, most_s))
 
     # Kills
 
@@ -165,14 +178,21 @@ class Campaign:
         wire.cut()
         wire.stalled = False
 
-    def influx_answers(self):
+    def influx_answers(self, mode=None):
         http = self.stack.http
-        http.mode = self.chance.choice(
+        http.mode = mode or self.chance.choice(
             [("answer", 500), ("answer", 503), ("answer", 401), ("answer", 404), ("answer", 429),
-             ("slow", 3), "lost"]
+             ("answer", 400), ("wrong", 499), ("wrong", 499), ("slow", 3), "lost"]
         )  # fmt: skip
         self.pause(1, 4)
         http.mode = "pass"
+
+    def refused_lines(self):
+        """Some lines are refused until one of them was put aside."""
+        before = len(self.stack.aside())
+        self.stack.http.mode = ("wrong", 199)  # fewer of a write than make it the bucket's fault
+        wait_until(lambda: len(self.stack.aside()) > before, "a refused line", 45, 0.2)
+        self.stack.http.mode = "pass"
 
     # Disk and clock
 
@@ -214,8 +234,11 @@ class Campaign:
         self.pause(1, 2)
 
 
-def one_run(seed, kills, *, ack_first=False, virtual=1, rare=2, directory=None, log=print):
-    """Play one campaign; return its verdict, its kills by part and its faults by name."""
+def one_run(seed, kills, *, ack_first=False, virtual=1, rare=2, directory=None):
+    """Play one campaign; return its verdict, its kills by part and its faults by name.
+
+    `kills` None: every kind of fault once and quickly.
+    """
     with tempfile.TemporaryDirectory(prefix="ashibar-campaign-", dir=directory) as folder:
         stack = None
         try:
@@ -223,15 +246,18 @@ def one_run(seed, kills, *, ack_first=False, virtual=1, rare=2, directory=None, 
             stack = Stack(Path(folder), shapes=(10, 2, 5), virtual=virtual, build=build, small_disk=True)
             stack.start()
             wait_until(lambda: stack.daemon.accounting()["samples_stored"] > 500, "the first samples", 30)
-            campaign = Campaign(stack, seed)
-            campaign.run(kills, rare)
+            campaign = Campaign(stack, seed, pace=0.3 if kills is None else 1.0)
+            if kills is None:
+                campaign.once()
+            else:
+                campaign.run(kills, rare)
             verdict = stack.finish()
-            log(
+            print(
                 f"seed {seed}: {sum(stack.kills.values())} kills; {verdict.row()} {verdict.notes or ''}",
                 flush=True,
             )
             if not verdict.good:
-                log("".join(stack.complaints()), flush=True)
+                print("".join(stack.complaints()), flush=True)
             return verdict, stack.kills, campaign.faults
         finally:
             if stack is not None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -71,7 +72,9 @@ class TcpProxy:
 class HttpFaults:
     """Passes writes on to `target` and counts the points that a 2xx answered; `mode` says what else to do.
 
-    "pass"; ("answer", status); ("slow", seconds); "lost": passed on, but the answer never comes back.
+    "pass"; ("answer", status); ("slow", seconds); "lost": passed on, but the answer never comes back;
+    ("wrong", n): one line in n is wrong, always the same ones; the others are stored and the answer is 400,
+    as the 1.x engine does it.
     """
 
     def __init__(self, target):
@@ -112,6 +115,9 @@ class HttpFaults:
             return
         if mode != "pass" and mode[0] == "slow":
             self._stop.wait(mode[1])
+        wrong = 0
+        if mode != "pass" and mode[0] == "wrong" and "/write" in request.path:
+            body, wrong = _without_wrong(body, mode[1])
         try:
             status, content = self._forward(request, target, body)
         except OSError:
@@ -119,6 +125,10 @@ class HttpFaults:
             return
         if 200 <= status < 300 and "/write" in request.path:
             self._count(body)
+        if wrong and 200 <= status < 300:
+            words = f'{{"error":"partial write: injected dropped={wrong}"}}'
+            self._answer(request, 400, words.encode())
+            return
         if mode == "lost":
             request.close_connection = True
             request.connection.close()
@@ -129,7 +139,8 @@ class HttpFaults:
     def _forward(request, target, body):
         connection = http.client.HTTPConnection("127.0.0.1", target, timeout=20)
         try:
-            headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+            anew = ("host", "content-length")  # the body may be shorter by then
+            headers = {name: value for name, value in request.headers.items() if name.lower() not in anew}
             connection.request(request.command, request.path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -160,3 +171,10 @@ class HttpFaults:
         self.server.shutdown()
         self.server.server_close()
         self._thread.join(5)
+
+
+def _without_wrong(body, one_in):
+    """Return the lines of samples that are not chosen by their checksum, and how many were."""
+    lines = body.splitlines(keepends=True)
+    wrong = [each for each in lines if each.startswith(b"load") and zlib.crc32(each.strip()) % one_in == 0]
+    return b"".join(each for each in lines if each not in wrong), len(wrong)

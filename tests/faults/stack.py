@@ -186,6 +186,14 @@ class Stack:
         finally:
             reader.close()
 
+    def aside(self):
+        """Return what the journal keeps of lines InfluxDB refused."""
+        reader = Reader(self.daemon.journal)
+        try:
+            return [row for row in reader.aside() if row[0] == "sink/influx"]
+        finally:
+            reader.close()
+
     def finish(self):
         """Let everything come to rest, then stop the nodes, wait for InfluxDB, and judge."""
         time.sleep(2.0)
@@ -204,7 +212,7 @@ class Stack:
         self.daemon.stop()
         return verdict
 
-    def wait_copied(self, patience_s=240):  # samples stamped before the clock went back wait that long
+    def wait_copied(self, patience_s=90):  # a pause of the sink is 30 s
         """Wait until InfluxDB has as many points as the journal has samples, or no more come."""
         newest, since = -1, time.monotonic()
         while time.monotonic() - since < patience_s:

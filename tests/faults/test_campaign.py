@@ -1,9 +1,10 @@
 """The fault campaign, a short run of it; and that it finds a daemon that acknowledges before it commits."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from campaign import Campaign, one_run
+from campaign import one_run
 from servers import need, wait_until
 from stack import Stack
 
@@ -13,25 +14,14 @@ def programs():
     need("mosquitto", "influxd", "nginx")
 
 
-def test_a_short_campaign_loses_nothing_and_doubles_nothing():
-    verdict, kills, _ = one_run(7, 6, virtual=0, rare=0)
-    assert sum(kills.values()) >= 6
+def test_every_kind_of_fault_once_loses_nothing_and_doubles_nothing():
+    verdict, kills, faults = one_run(7, None, virtual=0)
+    assert set(kills) == {"daemon", "broker", "influxd", "node"}
+    assert len(faults) == 12
     assert verdict.good, (verdict.row(), verdict.notes)
     assert verdict.stored > 500
-
-
-def test_a_damaged_page_costs_what_was_in_it_and_says_so(tmp_path):
-    stack = Stack(tmp_path, influx=False)
-    try:
-        stack.start()
-        wait_until(lambda: stack.daemon.accounting()["samples_stored"] > 600, "some pages", 30)
-        Campaign(stack, 3).damaged_page()
-        time.sleep(2)
-        verdict = stack.finish()
-    finally:
-        stack.stop()
-    assert verdict.good, (verdict.row(), verdict.notes)
-    assert verdict.stored > 600
+    assert verdict.moved_aside > 0  # a page was damaged: what was in it is lost, and says so
+    assert verdict.lines_aside > 0  # and lines InfluxDB refused are kept aside
 
 
 def lost_by(tmp_path, *, ack_first):
@@ -40,7 +30,7 @@ def lost_by(tmp_path, *, ack_first):
     stack = Stack(tmp_path, influx=False, build=build, small_disk=True)
     try:
         stack.start()
-        wait_until(lambda: (stack.daemon.accounting() or {}).get("samples_stored", 0) > 300, "samples", 30)
+        wait_until(lambda: (stack.daemon.accounting() or {}).get("samples_stored", 0) > 150, "samples", 30)
         stack.disk.fill(stack.daemon)
         time.sleep(2)
         stack.daemon.kill()
@@ -53,5 +43,8 @@ def lost_by(tmp_path, *, ack_first):
 
 
 def test_a_daemon_that_acknowledges_first_is_found_out_and_ours_is_not(tmp_path):
-    assert lost_by(tmp_path / "ours", ack_first=False) == 0
-    assert lost_by(tmp_path / "first", ack_first=True) > 0
+    with ThreadPoolExecutor() as pool:
+        ours = pool.submit(lost_by, tmp_path / "ours", ack_first=False)
+        first = pool.submit(lost_by, tmp_path / "first", ack_first=True)
+        assert ours.result() == 0
+        assert first.result() > 0

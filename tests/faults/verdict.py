@@ -31,6 +31,8 @@ class Verdict:
     points_missing: int = 0
     points_extra: int = 0
     points_of_moved: int = 0
+    lines_aside: int = 0  # lines InfluxDB refused, kept on record with its words; some are written later
+    points_rejected: int = 0  # not in InfluxDB, for their lines are among these
     rewritten: int = 0  # written again with the same stamp: the same points
     notes: list = field(default_factory=list)
 
@@ -46,14 +48,14 @@ class Verdict:
         return (
             f"{self.taken} | {self.stored} | {self.on_record} | {self.tails} | {self.moved_aside} | "
             f"{self.unexplained} | {self.doubled + self.altered} | {self.points} | {self.points_missing} | "
-            f"{self.points_extra} | {self.rewritten}"
+            f"{self.points_rejected} | {self.points_extra} | {self.rewritten}"
         )
 
 
 HEADER = (
     "taken | stored | gap on record | tail of a killed boot | lost with a damaged page, on record | lost | "
     "doubled | "
-    "points | points missing | points extra | written again"
+    "points | points missing | refused, kept aside | points extra | written again"
 )
 
 
@@ -77,7 +79,9 @@ def judge(journal, taken, samples, influx=None, accepted=None):
             if count is not None:
                 _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended, damaged)
         if influx is not None:
-            _judge_points(verdict, stamps, influx, accepted, _samples_damaged(reader, damaged))
+            _judge_points(
+                verdict, stamps, influx, accepted, _samples_damaged(reader, damaged), _aside(reader)
+            )
         return verdict
     finally:
         reader.close()
@@ -161,23 +165,38 @@ def _judge_boot(verdict, key, count, samples, stored, gaps, ended, damaged):  # 
     verdict.tails += len(tail) * samples
     verdict.moved_aside += len(aside) * samples
     verdict.unexplained += len(rest) * samples
+    if recorded:
+        verdict.notes.append(f"{key}: frames {sorted(recorded)[:10]}.. of {count} on record as lost")
     if rest:
         verdict.notes.append(f"{key}: frames {sorted(rest)[:10]}.. of {count} not accounted for")
 
 
-def _judge_points(verdict, stamps, influx, accepted, damaged):
+def _judge_points(verdict, stamps, influx, accepted, damaged, aside):  # noqa: PLR0917
     for number, (name, expected) in enumerate(sorted(stamps.items(), key=lambda each: _order(each[0])), 1):
         rows = influx.query(f'SELECT "validity" FROM "{MEASUREMENT}" WHERE "rig" = \'room-{number}\'')
         times = {row["time"] for row in rows}
         wanted = set(expected.tolist())
         verdict.points += len(times)
-        verdict.points_missing += len(wanted - times) + len(expected) - len(wanted)
+        refused = (wanted - times) & aside.get(f"room-{number}", set())
+        verdict.points_rejected += len(refused)
+        verdict.points_missing += len(wanted - times - refused) + len(expected) - len(wanted)
         extra = len(times - wanted)
         known = min(extra, damaged.get(name, 0))  # written before the page was damaged
         verdict.points_of_moved += known
         verdict.points_extra += extra - known
+    verdict.lines_aside = sum(len(each) for each in aside.values())
     if accepted is not None:
         verdict.rewritten = accepted.get(MEASUREMENT, 0) - verdict.points
+
+
+def _aside(reader):
+    """Return the stamps of the lines of each rig that InfluxDB refused and the journal keeps."""
+    found = {}
+    for topic, _, _, line in reader.aside():
+        if topic == "sink/influx" and line.startswith(MEASUREMENT.encode()):
+            rig = line.split(b"rig=", 1)[1].split(b",", 1)[0].split(b" ", 1)[0].decode()
+            found.setdefault(rig, set()).add(int(line.rsplit(b" ", 1)[1]))
+    return found
 
 
 def _order(name):

@@ -193,6 +193,19 @@ def house_events(path):
         reader.close()
 
 
+def test_a_sink_has_just_the_frames_that_were_taken_over_before_it(path):
+    spoiled(path)
+    house = House(path)
+    house.commit(Batch(cursors={"influx": (house.journal.next_id - 1, 0)}))
+    house.close()
+    aside.suspect(path).touch()
+    house = House(path)
+    house.rest()
+    begin, ids = house.reader.cursor("influx"), [each.id for each in house.reader.frames_after(0, 1000)]
+    assert ids == list(range(begin + 1, begin + 1 + len(ids)))
+    house.close()
+
+
 def test_the_boot_goes_on_after_the_damage_and_a_lost_frame_that_comes_again_is_taken(path):
     spoiled(path)
     house = House(path)

@@ -141,7 +141,7 @@ class InfluxWriter:
     def _judge(self, line: bytes, precision: str, written: Written) -> None:
         """Find out whether it is the line that is wrong: only while the server takes what it took before.
 
-        Between two refusals of the line, and after them, a line it knows has to go through; it changes nothing.
+        Between two refusals of it, and after them, a known one has to go through. That changes nothing.
         """
         self._still_takes()
         try:

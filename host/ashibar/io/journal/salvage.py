@@ -47,9 +47,10 @@ def small_tables(connection: sqlite3.Connection, damaged: Path, now_us: int) -> 
     connection.execute("BEGIN IMMEDIATE")
     try:
         found = _copies(connection, damaged, names)
-        # The series are made anew, from frames that get new ids: what a sink had beyond its cursor says
-        # nothing of those.
+        # The series are made anew. The frames get new ids: each sink has them all to come, and what it had
+        # beyond its cursor says nothing of them.
         connection.execute("DELETE FROM cursors WHERE sink = 'series'")
+        connection.execute("UPDATE cursors SET frame_id = ?", (highest_id(damaged) - 1,))
         connection.execute("DELETE FROM sink_state WHERE what = 'lanes'")
         connection.execute("DELETE FROM meta WHERE key LIKE 'series %'")
         if found:
