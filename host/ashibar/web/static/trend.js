@@ -60,7 +60,8 @@ export class Trend {
     const ink = getComputedStyle(document.documentElement);
     const size = () => ({ width: this.root.clientWidth, height: this.root.clientHeight });
     this.plot = new globalThis.uPlot(options(this, (name) => ink.getPropertyValue(name).trim(), size()), [[], [], [], []], this.root);
-    new ResizeObserver(() => this.plot.setSize(size())).observe(this.root);
+    // Where an alarm leaves it too little room to be read, its box may have no height at all.
+    new ResizeObserver(() => size().height > 0 && this.plot.setSize(size())).observe(this.root);
     this.draw();
   }
 }
@@ -80,7 +81,7 @@ function options(trend, ink, size) {
     },
     axes: [
       { ...axis, size: pixels * 2, splits: (u, i, low, high) => (u.width < pixels * 30 ? [60, 30, 0] : [60, 45, 30, 15, 0]).map((s) => high - s), values: (u, splits) => splits.map((s) => ago(Math.round(splits.at(-1) - s))) },
-      { ...axis, size: pixels * 3.6, space: pixels * 3.4, values: (u, splits) => splits.map((s, i) => (i === splits.length - 1 ? `${s} ${trend.unit}` : s)) },
+      { ...axis, size: pixels * 3.6, space: pixels * 3.4, values: (u, splits) => splits.map((s, i) => (i > 0 && i === splits.length - 1 ? `${s} ${trend.unit}` : s)) },
     ],
     bands: [{ series: [1, 2], fill: ink("--trend-doubt") }],
     series: [
