@@ -1,4 +1,4 @@
-"""The daemon is away for ten minutes with four nodes at the full rate: `outage.py [SECONDS]`.
+"""The daemon is away for ten minutes with four nodes at the full rate: `outage.py [SECONDS [RUNS]]`.
 
 The minutes are not waited for: the daemon that made the session reads a clock that is so much behind, and the
 frames of the outage are put into the broker's queue at once, with the device times they would have had. After
@@ -67,7 +67,7 @@ class FeedWatch(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.fresh_at = port, None
+        self.port, self.fresh_at, self.listens_at, self.first = port, None, None, None
         self.start()
 
     def run(self):
@@ -76,6 +76,7 @@ class FeedWatch(threading.Thread):
                 with urllib.request.urlopen(
                     f"http://127.0.0.1:{self.port}/events?rig=room-1", timeout=5
                 ) as feed:
+                    self.listens_at = self.listens_at or time.monotonic()
                     self.read(feed)
             except OSError:
                 time.sleep(0.01)
@@ -84,9 +85,10 @@ class FeedWatch(threading.Thread):
         for line in feed:
             if not line.startswith(b"data:"):
                 continue
-            figure = json.loads(line[5:]).get("figure")
+            envelope = json.loads(line[5:])
+            figure = envelope.get("figure")
             if figure and figure["client"] is not None and (figure["age_s"] or 0) < FRESH_S:
-                self.fresh_at = time.monotonic()
+                self.fresh_at, self.first = time.monotonic(), envelope
                 return
 
 
@@ -121,10 +123,9 @@ def restarted(daemon, nodes):
     sending = threading.Thread(target=nodes.live, kwargs={"until": over})
     watch = FeedWatch(daemon.port)
     queued = NODES * nodes.next * 10
-    began = time.monotonic()
     sending.start()
+    began = time.monotonic()
     daemon.start()
-    served_s = time.monotonic() - began
     wait_until(lambda: (said := daemon.accounting()) and said["samples_stored"] >= queued, "the queue", 60)
     caught_up_s = time.monotonic() - began
     wait_until(lambda: watch.fresh_at is not None, "a fresh figure", 30)
@@ -142,13 +143,17 @@ def restarted(daemon, nodes):
         "taken": taken,
         "stored": said["samples_stored"],
         "missing": said["missing"],
-        "served_after_s": round(served_s, 2),
+        "listens_after_s": round(watch.listens_at - began, 2),
         "caught_up_after_s": round(caught_up_s, 2),
         "feed_fresh_after_s": round(watch.fresh_at - began, 2),
-        "feed_fresh_after_served_s": round(watch.fresh_at - began - served_s, 2),
+        "feed_fresh_after_listening_s": round(watch.fresh_at - watch.listens_at, 2),
+        "first_alarm_level": watch.first["alarm_level"],
+        "first_index": watch.first["newest"]["bars-1"]["index"],
     }
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="ashibar-outage-") as folder:
-        print(json.dumps(play(Path(folder), float(sys.argv[1]) if len(sys.argv) > 1 else 600.0)))
+    seconds, runs = (*map(float, sys.argv[1:]), *(600.0, 1.0)[len(sys.argv) - 1 :])
+    for _ in range(int(runs)):
+        with tempfile.TemporaryDirectory(prefix="ashibar-outage-") as folder:
+            print(json.dumps(play(Path(folder), seconds)), flush=True)
