@@ -108,6 +108,10 @@ def test_alarms_without_a_daemon_are_shown_as_it_left_them(run, record, monkeypa
     shown = run("alarms", "--journal", record).output
     assert "client-near-limit" in shown, "over, and nobody answered"
     assert "rig-over-rating" not in shown
+    dues = {each["key"]: each["due_us"] for each in listed}
+    calibrated_us = T0 - 3_600_000_000
+    assert dues["calibration-due"] == calibrated_us + 365 * 86_400_000_000
+    assert (dues["inspection-due"], dues["fall"]) == (None, None)
 
 
 def test_samples_are_exported_with_units_and_offsets(run, record):

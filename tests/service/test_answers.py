@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from ashibar.core import requests
 from ashibar.replay.verify import verify_span
-from records import T0
+from ashibar.service.actions import alarm_answers
+from records import DAY_US, T0
 from studio import RIG, Studio, act, end, in_order, start
 
 UNTIL_US = T0 + 30_000_000
@@ -45,3 +47,25 @@ def test_a_rating_nobody_entered_is_neither_an_error_nor_normal(over):
     assert (view.state, view.armed) == ("not-armed", False)
     assert "no rating entered: enter one" in view.note
     assert "rig-over-rating" not in {alarm["key"] for alarm in rig.page(over.now_us)["alarms"]}
+
+
+def test_calibration_and_inspection_are_listed_with_the_day_they_are_due(over):
+    due_us = over.now_us + 30 * DAY_US
+    rig = over.service.rigs[RIG]
+    calibration_us = T0 - 3_600_000_000 + 365 * DAY_US
+    assert dues(rig, over.now_us) == {"calibration-due": calibration_us, "inspection-due": None}
+    for subject in ("rig", *rig.live.params.names):
+        given = {"subject": subject, "passed": True, "finding": "sound", "due_us": due_us}
+        over.ask(requests.InspectionGiven(by="Ana", source="cli", **given))
+        due_us += DAY_US
+    rated = {"rating_n": 4000.0, "document": "r-1", "due_us": due_us}
+    over.ask(requests.RatingGiven(by="Ana", source="cli", **rated))
+    assert dues(rig, over.now_us)["inspection-due"] == over.now_us + 30 * DAY_US
+
+
+def dues(rig, now_us):
+    told = {each["key"]: each["due_us"] for each in alarm_answers(rig, now_us)}
+    shown = {each["key"]: each["due_us"] for each in rig.page(now_us)["alarms"]}
+    assert shown.items() <= told.items()
+    assert set(told.values()) >= {None}
+    return {key: told[key] for key in ("calibration-due", "inspection-due")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,7 +38,7 @@ def alarms(*, place: Place, rig: str | None, everything: bool) -> None:
         print_json(listed)
         return
     shown = [each for each in listed if everything or each["state"] not in QUIET or each["latched"]]
-    columns = ("rig", "alarm", "state", "priority", "since", "by", "note")
+    columns = ("rig", "alarm", "state", "priority", "since", "due", "by", "note")
     show.table(f"{title}: {len(shown)} of {len(listed)}", columns, (_line(each) for each in shown))
 
 
@@ -46,7 +47,8 @@ def _line(each: dict[str, Any]) -> tuple[Any, ...]:
     until = each.get("shelved_until_us")
     state += f" until {show.clock(until)}" if until else ""
     since = show.clock(each["since_us"]) if each["since_us"] else ""
-    return each["rig"], each["key"], state, each["priority"], since, each["by"], each["note"]
+    due = show.clock(each["due_us"]) if each["due_us"] else ""
+    return each["rig"], each["key"], state, each["priority"], since, due, each["by"], each["note"]
 
 
 def _left(place: Place, rig: str | None) -> list[dict[str, Any]]:
@@ -57,7 +59,7 @@ def _left(place: Place, rig: str | None) -> list[dict[str, Any]]:
     found = []
     with place.reader() as reader:
         for name in rigs(reader) if rig is None else [rig]:
-            found += [{"rig": name} | view._asdict() for view in as_left(reader, name)]
+            found += as_left(reader, name, time.time_ns() // 1000)
     return found
 
 

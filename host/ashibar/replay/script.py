@@ -165,6 +165,12 @@ def inspections_of(reader: SafetyReader, rig: str | None, now_us: int) -> dict[s
     return {"obligations": [due._asdict() for due in dues], "inspections": made, "ratings": ratings}
 
 
+def inspections_due_us(reader: SafetyReader, rig: str, now_us: int) -> int | None:
+    """Give when the first inspection or rating of a rig is due, None where one was never made."""
+    dues = inspections_of(reader, rig, now_us)["obligations"]
+    return inspection.earliest_due_us([inspection.Due(**due) for due in dues])
+
+
 def _subjects(reader: SafetyReader, rig: str | None) -> Sequence[str]:
     from ashibar.replay.source import rigs  # noqa: PLC0415 - keeps this file free of frames
 

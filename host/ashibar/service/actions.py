@@ -192,7 +192,8 @@ def alarm_answer(rig: RigService, key: str) -> Any:
 
 def alarm_answers(rig: RigService, now_us: int) -> list[Any]:
     """Return all alarms of a rig as the interfaces say them."""
-    return [{"rig": rig.name} | view._asdict() for view in rig.alarms.views(now_us)]
+    views = rig.alarms.views(now_us)
+    return [{"rig": rig.name} | view._asdict() | rig.due(view.key, now_us) for view in views]
 
 
 def _inspect(service: Service, asked: requests.InspectionGiven) -> Any:

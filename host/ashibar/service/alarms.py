@@ -14,9 +14,11 @@ from ashibar.core import alarm_bank
 from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (AlarmState: msgspec reads it)
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
 from ashibar.core.alarm_states import Input, State
+from ashibar.core.alarm_table import CALIBRATION_DUE, INSPECTION_DUE
 from ashibar.core.hands import Hands
 from ashibar.core.quiet import Room, room
-from ashibar.replay.script import settings_of
+from ashibar.replay.script import inspections_due_us, settings_of
+from ashibar.replay.source import history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,14 +155,20 @@ class RigAlarms:
         return alarm_bank.alarm_level(self._plan, self._shown)
 
 
-def as_left(reader: SafetyReader, rig: str) -> tuple[AlarmView, ...]:
+def as_left(reader: SafetyReader, rig: str, now_us: int) -> list[dict[str, Any]]:
     """Give the alarms of a rig as the daemon left them; none where it has never run for this rig."""
     kept, held = reader.rig_state(rig).get("alarms"), settings_of(reader, rig)
     if kept is None or not held:
-        return ()
+        return []
     settings = held[-1].settings
     left = RigAlarms(settings.cells, settings.limits, kept)
-    return left.views(left.last_us or 0)
+    parameters = history(reader, rig)
+    dues = {
+        CALIBRATION_DUE.key: parameters[-1].params.calibration_due_us if parameters else None,
+        INSPECTION_DUE.key: inspections_due_us(reader, rig, now_us),
+    }
+    views = left.views(left.last_us or 0)
+    return [{"rig": rig} | view._asdict() | {"due_us": dues.get(view.key)} for view in views]
 
 
 def _ranked(views: Sequence[AlarmView]) -> list[AlarmView]:

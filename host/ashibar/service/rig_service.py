@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from ashibar.core.alarm_states import State
-from ashibar.core.alarm_table import Standing, standing_truths
+from ashibar.core.alarm_table import CALIBRATION_DUE, INSPECTION_DUE, Standing, standing_truths
 from ashibar.core.quiet import Room, Span, span
 from ashibar.core.rig import Target, Zero
 from ashibar.core.session import Change, loaded_runs
@@ -263,6 +263,14 @@ class RigService:
         valid_us = round(self._config.limits.calibration_valid_days * 86_400e6)
         return min(each.at_us for each in made if each is not None) + valid_us
 
+    def due(self, key: str, now_us: int) -> dict[str, int | None]:
+        """Return `due_us` of an alarm that waits for a date, None where there is none."""
+        if key == CALIBRATION_DUE.key:
+            return {"due_us": self.live.params.calibration_due_us}
+        if key == INSPECTION_DUE.key:
+            return {"due_us": self.inspections.due_us(now_us)}
+        return {"due_us": None}
+
     # What goes out
 
     def page(self, now_us: int) -> dict[str, Any]:
@@ -281,7 +289,7 @@ class RigService:
                 "armed": not self.alarms.awaits_hands,
             },
             "session": session,
-            "alarms": self.alarms.page(now_us),
+            "alarms": [each | self.due(each["key"], now_us) for each in self.alarms.page(now_us)],
             "alarm_level": self.alarms.level(),
             "hang_test": self.hang.answer(),
         }
