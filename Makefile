@@ -13,9 +13,9 @@ help:
 	@echo "make demo [ARGS='--no-browser --seconds 30']   the whole chain on a virtual node, with its page"
 	@echo "make test                                      everything: lint, types, all tests"
 	@echo "make check                                     the fast part: lint, types, core tests"
-	@echo "make soak | faults | loss-table | endurance    long campaigns against kills, cuts and silence"
+	@echo "make soak | faults | loss-table | endurance | outage   long campaigns against kills, cuts and silence"
 	@echo "make fault-table                               what each fault looks like, observed"
-	@echo "make bench | bench-replay | bench-journal      what it costs"
+	@echo "make bench | bench-{replay,journal,steady,memory,influx}   what it costs"
 	@echo "make clean                                     removes what the others made, .venv/ and .tools/ too"
 
 demo:
@@ -41,7 +41,8 @@ lint:
 	$(BIN)/mypy --config-file firmware/mypy.ini firmware/barnode firmware/main.py firmware/boot.py firmware/loader.py
 
 # The long ones: each prints a table and ends with 1 if what it shows does not hold.
-.PHONY: ready soak faults loss-table endurance fault-table bench bench-replay bench-journal
+.PHONY: ready soak faults loss-table endurance outage fault-table
+.PHONY: bench bench-replay bench-journal bench-steady bench-memory bench-influx
 ready:
 	@$(SETUP) test
 
@@ -57,6 +58,9 @@ loss-table: ready
 endurance: ready
 	$(BIN)/python tests/faults/endurance.py $(ARGS)
 
+outage: ready
+	$(BIN)/python tests/faults/outage.py $(ARGS)
+
 fault-table: ready
 	$(BIN)/python tests/firmware/fault_table.py $(ARGS)
 
@@ -68,6 +72,15 @@ bench-replay: ready
 
 bench-journal: ready
 	$(BIN)/python tests/bench/journal.py $(ARGS)
+
+bench-steady: ready
+	$(BIN)/python tests/bench/steady.py $(ARGS)
+
+bench-memory: ready
+	$(BIN)/python tests/bench/memory.py $(ARGS)
+
+bench-influx: ready
+	$(BIN)/python tests/bench/influx_points.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist host/ashibar/web/static/vendor

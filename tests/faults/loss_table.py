@@ -1,19 +1,24 @@
 """The loss table: 10 nodes, 80 frames a second for 60 s (48,000 samples), one fault at 20 s; each row twice.
 
-`loss_table.py [--parallel N] [--repeats N] [--rows 1,2]`. The broker saves nothing by itself, as in the
-comparison (worse than the set-up of docs/installer.md). Missing: samples not in InfluxDB as one point each.
-Double: points of the journal's that a 2xx answered more than once. Exit status 1: a sample is missing.
+`loss_table.py [--parallel N] [--repeats N] [--rows 1,2] [--seconds S]`. The broker saves nothing by itself,
+as in the comparison (worse than the set-up of docs/installer.md). Missing: samples not in InfluxDB as one
+point each. Asked: points of samples that a 2xx answered, counted before InfluxDB; pointReq: the same by its
+own account, which ends with it (`-` where it was killed). Exit status 1: a sample is missing, or a point too
+many.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ashibar.point_lines import MEASUREMENT
 from stack import Stack
 
 FAULT_AT_S = 20.0
@@ -32,6 +37,7 @@ OTHERS = {
 
 
 def influx_down(stack, seconds):
+    stack.count_kill("influxd")
     stack.influx.kill()
     stack.influx.proxy.stop()  # so that the connection is refused, as a server's that is not there
     time.sleep(seconds)
@@ -92,8 +98,17 @@ ROWS = {
 }
 
 
+def point_requests(stack):
+    """Return the points of samples InfluxDB was asked to write by its own account, None if it was killed."""
+    if stack.kills.get("influxd"):
+        return None
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.influx.port}/debug/vars", timeout=5) as answer:
+        asked = json.load(answer)["write"]["values"]["pointReq"]
+    return asked - sum(count for name, count in stack.http.accepted.items() if name != MEASUREMENT)
+
+
 def one(name, seconds=None):
-    """Play a row once; return its verdict."""
+    """Play a row once; return its verdict and `point_requests`."""
     fault, length = ROWS[name]
     seconds = seconds or length
     with tempfile.TemporaryDirectory(prefix="ashibar-loss-") as folder:
@@ -104,17 +119,23 @@ def one(name, seconds=None):
             time.sleep(min(FAULT_AT_S, seconds / 3))
             fault(stack)
             time.sleep(max(0.0, begin + seconds - time.monotonic()))
-            return stack.finish()
+            verdict = stack.finish()
+            return verdict, point_requests(stack)
         finally:
             stack.stop()
 
 
-def line(name, verdicts):
-    missing = ", ".join(str(each.lost + each.on_record + each.tails) for each in verdicts)
-    doubled = ", ".join(str(each.doubled + each.points_extra) for each in verdicts)
-    again = ", ".join(str(each.rewritten) for each in verdicts)
-    taken = ", ".join(str(each.taken) for each in verdicts)
-    return f"| {name} | {taken} | {missing} | {doubled} | {again} | {' | '.join(OTHERS[name])} |"
+def line(name, results):
+    columns = [
+        [each.taken for each, _ in results],
+        [each.lost + each.on_record + each.tails for each, _ in results],
+        [each.points for each, _ in results],
+        [each.doubled + each.points_extra for each, _ in results],
+        [each.points + each.rewritten for each, _ in results],
+        ["-" if asked is None else asked for _, asked in results],
+    ]
+    mine = " | ".join(", ".join(map(str, column)) for column in columns)
+    return f"| {name} | {mine} | {' | '.join(OTHERS[name])} |"
 
 
 def main():
@@ -122,18 +143,20 @@ def main():
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--rows", default=",".join(str(number) for number in range(1, len(ROWS) + 1)))
+    parser.add_argument("--seconds", type=float, help="shorter, to try it")
     options = parser.parse_args()
     names = [list(ROWS)[int(number) - 1] for number in options.rows.split(",")]
     jobs = sorted(names * options.repeats, key=lambda name: -ROWS[name][1])
     with ThreadPoolExecutor(options.parallel) as pool:
-        verdicts = list(pool.map(one, jobs))
-    print("| killed | samples taken | missing | doubled | written again | Node-RED | batching | careful |")
-    print("|---|---|---|---|---|---|---|---|")
+        results = list(pool.map(lambda name: one(name, options.seconds), jobs))
+    print("| killed | samples taken | missing | points | points too many | asked | pointReq"
+          " | missing: Node-RED | batching | careful |")  # fmt: skip
+    print("|" + 10 * "---|")
     good = True
     for name in names:
-        mine = [verdict for job, verdict in zip(jobs, verdicts, strict=True) if job == name]
+        mine = [result for job, result in zip(jobs, results, strict=True) if job == name]
         print(line(name, mine))
-        for each in mine:
+        for each, _ in mine:
             good = good and each.good and not each.on_record and not each.tails
             for note in each.notes:
                 print(f"  {name}: {note}")
