@@ -233,6 +233,12 @@ def test_shown_alarms_are_in_error_once_no_sample_is_fresh():
     assert stale["client-over-limit"] is State.ERROR
 
 
+def test_what_was_evaluated_no_longer_says_that_it_was_not():
+    bank, _ = run(signal(np.full(80, 20.0)))
+    shown = {view.key: view.note for view in views(PLAN, bank, bank.last_us)}
+    assert (shown["client-over-limit"], shown["no-data"]) == ("", "not evaluated yet")
+
+
 def test_a_clock_set_back_keeps_alarms_and_begins_delays_anew():
     late = signal(seconds((5, 1), (20, 2), (5, 0.2)))
     bank, _ = run(late)

@@ -6,6 +6,7 @@ Time comes in with the event (signal time, microseconds UTC). It knows no signal
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,9 @@ class AlarmDefinition:
         return replace(self, priority=self.priority_in_session or self.priority)
 
 
+NOT_EVALUATED: Final = "not evaluated yet"
+
+
 class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of one alarm between events. `condition` has passed its delays, `raw` not yet."""
 
@@ -52,7 +56,7 @@ class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_us: int | None = None
     shelved_until_us: int | None = None
     by: str = ""
-    note: str = "not evaluated yet"
+    note: str = NOT_EVALUATED
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,7 +268,7 @@ def _move(
         acknowledged_us=at_us if cause is Input.ACKNOWLEDGE else state.acknowledged_us,
         shelved_until_us=state.shelved_until_us if after is State.SHELVED else None,
         by=by or ("" if cause is Input.RAISE else state.by),
-        note=note or state.note,
+        note=note or ("" if state.note == NOT_EVALUATED else state.note),
     )
     line = Transition(
         key=definition.key, at_us=at_us, cause=cause, before=before, after=after,
