@@ -6,6 +6,9 @@ them the nodes go on live. Measured from the start of the daemon's process and f
 """
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "bench")]
 
 from load import Frames, RawPublisher, about, topic  # noqa: E402
-from parts import DaemonProcess, node_names  # noqa: E402
+from parts import MAIN, DaemonProcess, cpu_s, node_names  # noqa: E402
 from servers import Mosquitto, wait_until  # noqa: E402
 
 NODES = 4
@@ -65,9 +68,11 @@ class Nodes:
 class FeedWatch(threading.Thread):
     """Reads the feed of one rig from the first moment; notes when it first showed a fresh figure."""
 
-    def __init__(self, port):
+    def __init__(self, daemon):
         super().__init__(daemon=True)
-        self.port, self.fresh_at, self.listens_at, self.first = port, None, None, None
+        self.daemon_process, self.port = daemon, daemon.port
+        self.cpu_s = None
+        self.fresh_at, self.listens_at, self.first = None, None, None
         self.start()
 
     def run(self):
@@ -89,6 +94,7 @@ class FeedWatch(threading.Thread):
             figure = envelope.get("figure")
             if figure and figure["client"] is not None and (figure["age_s"] or 0) < FRESH_S:
                 self.fresh_at, self.first = time.monotonic(), envelope
+                self.cpu_s = cpu_s(self.daemon_process.pid)
                 return
 
 
@@ -121,7 +127,7 @@ def play(directory, seconds):
 def restarted(daemon, nodes):
     over = threading.Event()
     sending = threading.Thread(target=nodes.live, kwargs={"until": over})
-    watch = FeedWatch(daemon.port)
+    watch = FeedWatch(daemon)
     queued = NODES * nodes.next * 10
     sending.start()
     began = time.monotonic()
@@ -147,6 +153,7 @@ def restarted(daemon, nodes):
         "caught_up_after_s": round(caught_up_s, 2),
         "feed_fresh_after_s": round(watch.fresh_at - began, 2),
         "feed_fresh_after_listening_s": round(watch.fresh_at - watch.listens_at, 2),
+        "cpu_until_fresh_s": watch.cpu_s,
         "first_alarm_level": watch.first["alarm_level"],
         "first_index": watch.first["newest"]["bars-1"]["index"],
     }
@@ -154,6 +161,13 @@ def restarted(daemon, nodes):
 
 if __name__ == "__main__":
     seconds, runs = (*map(float, sys.argv[1:]), *(600.0, 1.0)[len(sys.argv) - 1 :])
+    bytecode = tempfile.mkdtemp(prefix="ashibar-bytecode-")  # as an installed daemon has it
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = bytecode
+    subprocess.run(
+        [sys.executable, "-c", MAIN.replace("sys.exit(main())", "import ashibar.daemon")], check=True
+    )
     for _ in range(int(runs)):
         with tempfile.TemporaryDirectory(prefix="ashibar-outage-") as folder:
             print(json.dumps(play(Path(folder), seconds)), flush=True)
+    shutil.rmtree(bytecode)
