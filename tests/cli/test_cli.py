@@ -93,6 +93,8 @@ def test_the_log_is_shown_by_kind_and_as_json(run, record):
     assert "2 entries" in told.output
     entries = json.loads(run("log", "--journal", record, "--json").output)
     assert entries[0]["kind"] == "genesis"
+    told = run("log", "--journal", record, "--kind", "alarm").output
+    assert "room-1 client-over-limit: acknowledge, unacknowledged to acknowledged" in told
 
 
 def test_alarms_without_a_daemon_are_shown_as_it_left_them(run, record, monkeypatch, tmp_path):

@@ -48,8 +48,17 @@ def log(
     if place.as_json:
         print_json(entries)
         return
-    rows = ((e["seq"], show.clock(e["utc_us"]), e["kind"], e["who"], _data(e["data"])) for e in entries)
+    rows = ((e["seq"], show.clock(e["utc_us"]), e["kind"], e["who"], _what(e)) for e in entries)
     show.table(f"{len(entries)} entries", (">seq", "time", "kind", "who", "what"), rows)
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """Say what an entry is about in words where there are some, else as it is written."""
+    data = entry["data"]
+    if entry["kind"] == "alarm":
+        note = f"; {data['note']}" if data["note"] else ""
+        return f"{data['rig']} {data['key']}: {data['cause']}, {data['before']} to {data['after']}{note}"
+    return _data(data)
 
 
 def _data(data: dict[str, Any]) -> str:
