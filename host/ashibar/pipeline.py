@@ -288,7 +288,7 @@ class Pipeline:
     def _send_displays(self) -> None:
         now_us = self._utc_us()
         for rig in self._rigs:
-            display = rig.display(self._feed.server_id, self._service.level(rig.name), now_us)
+            display = self._service.display(rig, self._feed.server_id, now_us)
             for node in rig.params.nodes:
                 self._send(node, topics.Kind.DISPLAY, display, qos=0)
 

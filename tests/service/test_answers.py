@@ -69,3 +69,18 @@ def dues(rig, now_us):
     assert shown.items() <= told.items()
     assert set(told.values()) >= {None}
     return {key: told[key] for key in ("calibration-due", "inspection-due")}
+
+
+def test_the_light_shows_no_limit_exceeded_before_the_first_load_of_a_session(tmp_path):
+    force_n = np.random.default_rng(2).normal(0, 0.3, (24 * 80, 4))
+    force_n[10 * 80 : 14 * 80] += 40.0
+    studio = Studio(tmp_path / "j.sqlite")
+    studio.about()
+    studio.play(in_order(force_n), [(T0 + 5_003_000, start()), (T0 + 9_000_000, see), (T0 + 20_000_000, see)])
+    assert studio.seen == [None, "over"]
+    studio.close()
+
+
+def see(studio):
+    studio.live.envelope(studio.now_us, studio.ingest.nodes)
+    studio.seen = [*getattr(studio, "seen", []), studio.service.display(studio.live, "s", studio.now_us).band]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from ashibar import __version__
 from ashibar.core.records import RefusedError
 from ashibar.service import actions
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from ashibar.core.chain import Head
     from ashibar.core.config import Config
-    from ashibar.core.messages import Reply
+    from ashibar.core.messages import Display, Reply
     from ashibar.core.quiet import Span
     from ashibar.core.track import NodeSamples
     from ashibar.io.journal import Batch, SafetyReader
@@ -160,9 +162,12 @@ class Service:
         """Return what an envelope of the feed has beside the figure."""
         return self.rigs[rig].page(now_us)
 
-    def level(self, rig: str) -> str:
-        """Return the level of alarm a light shows."""
-        return self.rigs[rig].alarms.level()
+    def display(self, rig: LiveRig, server: str, now_us: int) -> Display:
+        """Return what a rig's nodes show with their lights: over no limit until hands are on the bars."""
+        alarms = self.rigs[rig.name].alarms
+        shown = rig.display(server, alarms.level(), now_us)
+        waits = shown.band == "over" and alarms.awaits_hands
+        return msgspec.structs.replace(shown, band=None) if waits else shown
 
     def rig(self, name: str | None) -> RigService:
         """Return a rig by name, the only one without; NotFoundError says which there are."""
