@@ -7,6 +7,7 @@ tried again in the next round, so that a kill at any moment costs nothing but th
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from functools import partial
@@ -17,7 +18,7 @@ import msgspec
 
 from ashibar.core import retention
 from ashibar.ingest import Salvaged
-from ashibar.io.journal import Batch, EventRow, Reader, losses, salvage
+from ashibar.io.journal import Batch, EventRow, Reader, check, losses, salvage
 from ashibar.io.journal.packed import COLD_S, cold_blocks, make_block
 from ashibar.io.journal.retain import BLOCKS_AT_ONCE, kept_spans, oldest_blocks, room, shed
 from ashibar.series import CURSOR
@@ -96,6 +97,7 @@ class Upkeep:
 
     def round(self, reader: Reader) -> None:
         """Do what is due. Where nothing can be stored, only room is made."""
+        self._guarded("check", lambda: self._committer.look_through(partial(self._look, reader)))
         damaged = salvage.pending(reader.connection, self._journal)
         if damaged is not None and damaged not in self._salvaged:
             self._guarded("salvage", lambda: self._salvage(reader, damaged))
@@ -103,6 +105,15 @@ class Upkeep:
         if self._committer.problem is None:
             self._guarded("packing", lambda: self._pack(reader))
             self._guarded("series", lambda: self._builder.build(reader, self._stopping))
+
+    def _look(self, reader: Reader) -> str | None:
+        """Return what is wrong with the file, as far as the time for it shows."""
+        try:
+            return check.quick(reader.connection, stopped=self._stopping.is_set)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            return str(error)
 
     def _guarded(self, what: str, work: Callable[[], None]) -> None:
         """Do one thing; whatever goes wrong with it is said once and does not stop the others."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ashibar.core.retention import Policy
 from ashibar.ingest import Ingest
-from ashibar.io.journal import Batch, Committer, EventRow, Journal, Reader, aside, salvage
+from ashibar.io.journal import Batch, Committer, EventRow, Journal, Reader, aside, check, salvage
 from ashibar.io.mqtt import Inbound
 from ashibar.series_build import SeriesBuilder
 from ashibar.upkeep import Upkeep
@@ -236,3 +236,37 @@ def test_stamps_that_were_provisional_when_the_journal_was_damaged_become_final(
     times = [each.row.utc_us for each in house.reader.frames_of(1, 7)]
     assert times == sorted(times)
     house.close()
+
+
+def looked_through(path, monkeypatch):
+    """Open a journal whose look at the start found no time, and give upkeep a round; return its committer."""
+    with monkeypatch.context() as hurry:
+        hurry.setattr(check, "GLANCE_S", -1.0)
+        hurry.setattr(check, "STEPS", 1)
+        journal = Journal(path)
+    assert (journal.unchecked, journal.moved_aside) == (True, None)
+    committer = Committer(journal)
+    committer.start()
+    upkeep = Upkeep(path, committer, SeriesBuilder(committer, STUDIO, [RIG], lambda: 0), policy=Policy())
+    reader = Reader(path)
+    upkeep.round(reader)
+    reader.close()
+    committer.stop()
+    return committer
+
+
+def test_damage_the_start_had_no_time_to_see_is_found_behind_it(path, tmp_path, monkeypatch):
+    filled(path, tmp_path)
+    assert looked_through(path, monkeypatch).corrupt
+    again = Journal(path)
+    assert again.moved_aside is not None
+    again.close()
+
+
+def test_a_sound_journal_is_looked_through_once(path, tmp_path, monkeypatch):
+    journal = Journal(path)
+    journal.commit(known(tmp_path))
+    journal.close()
+    committer = looked_through(path, monkeypatch)
+    assert not committer.corrupt
+    assert not committer._journal.unchecked

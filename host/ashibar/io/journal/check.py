@@ -1,4 +1,7 @@
-"""Is the journal sound? A look bounded in time at every start, a full one by command. It mends nothing."""
+"""Is the journal sound? A glance before every start, a look bounded in time behind it, a full one by command.
+
+It mends nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from ashibar.core import packing, pyramid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-QUICK_S: Final = 5.0  # of a start: a file that takes longer is looked at whole by `ashibar journal check`
+GLANCE_S: Final = 0.25  # of a start: a display waits for it
+QUICK_S: Final = 60.0  # behind the start: what takes longer is looked at whole by `ashibar journal check`
 STEPS: Final = 20_000  # of SQLite's machine between two looks at the clock: a few milliseconds
 
 
@@ -40,10 +44,12 @@ def unlock(handle: int) -> None:
     os.close(handle)
 
 
-def quick(connection: sqlite3.Connection, within_s: float = QUICK_S) -> str | None:
-    """Return what is wrong with the file, None if nothing was found within that time."""
+def quick(
+    connection: sqlite3.Connection, within_s: float = QUICK_S, stopped: Callable[[], bool] = lambda: False
+) -> str | None:
+    """Return what is wrong with the file, None if nothing was found within that time or until `stopped`."""
     end_s = time.monotonic() + within_s
-    connection.set_progress_handler(lambda: time.monotonic() > end_s, STEPS)
+    connection.set_progress_handler(lambda: time.monotonic() > end_s or stopped(), STEPS)
     try:
         verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError as error:

@@ -99,6 +99,14 @@ class Committer:
                 "cannot store; it is tried again later"
             ) from error
 
+    def look_through(self, look: Callable[[], str | None]) -> None:
+        """Look at a file the start had no time for; `look` returns what is wrong, None for nothing."""
+        if self._journal.unchecked:
+            verdict = look()
+            self._journal.unchecked = False
+            if verdict is not None:
+                self._complain(self._journal.found_damaged(verdict))
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything handed in is stored; False when the time ran out."""
         self._hurry.set()

@@ -70,6 +70,7 @@ class Journal:
         """
         self.path = path
         self.salvaged: dict[str, int] = {}
+        self.unchecked = False  # whether the look at the start ended for want of time
         self._lock: int | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,9 @@ class Journal:
             if aside.suspect(self.path).exists():
                 raise JournalCorruptError(f"{self.path} was found damaged while it was written")  # noqa: TRY301
             connection = connect(self.path)
-            verdict = check.quick(connection)
+            began = time.monotonic()
+            verdict = check.quick(connection, check.GLANCE_S)
+            self.unchecked = time.monotonic() - began >= check.GLANCE_S
             if verdict is not None:
                 raise JournalCorruptError(f"quick_check of {self.path}: {verdict}")  # noqa: TRY301
             migrate(connection)
@@ -178,6 +181,14 @@ class Journal:
             self._packed.add(block.node, block.boot, block.runs)
         return swapped
 
+    def found_damaged(self, verdict: str) -> JournalCorruptError:
+        """Mark the file as damaged, so that the next start moves it aside; returns what to say of it."""
+        with suppress(OSError):
+            aside.suspect(self.path).touch()
+        return JournalCorruptError(
+            f"{self.path} is damaged: {verdict}; the service begins anew and moves the file aside"
+        )
+
     def _named(self, error: sqlite3.Error) -> JournalError:
         text = f"could not store in {self.path}: {error}"
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
@@ -185,9 +196,7 @@ class Journal:
                 f"{text}; free some space on that disk, nothing is lost while nodes hold their frames"
             )
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            with suppress(OSError):  # the look at the next start is bounded in time and might miss it
-                aside.suspect(self.path).touch()
-            return JournalCorruptError(f"{text}; the service begins anew and moves the file aside")
+            return self.found_damaged(str(error))  # the look at the next start is short and might miss it
         return JournalError(f"{text}; check the disk")
 
     def _write(self, connection: sqlite3.Connection, batch: Batch) -> int:
