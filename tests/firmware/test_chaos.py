@@ -51,6 +51,18 @@ def test_a_seed_gives_the_same_plan_and_every_fault_its_turn():
     assert max(step.at_s + step.for_s for step in steps) <= 1800
 
 
+def test_memory_is_compared_while_connected_alone_and_a_boot_that_grows_is_caught():
+    away, connected = ["memory 277408 away"], ["memory 281632 connected"]
+    assert chaos_run.memory_of(5 * connected + 3 * away + 12 * connected) == (40, 281632, 281632)
+    assert chaos_run.memory_of(4 * connected + 8 * away + 4 * connected) == (32, 0, 0)
+    grown = 12 * connected + 4 * ["memory 289824 connected"]
+    assert chaos_run.memory_of(['{"event": "boot"}', *connected, '{"event": "boot"}', *grown]) == (
+        32,
+        281632,
+        289824,
+    )
+
+
 def test_no_message_stops_a_node_and_every_request_is_answered_with_a_reason(
     micropython, mosquitto, tmp_path
 ):

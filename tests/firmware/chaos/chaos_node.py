@@ -1,8 +1,9 @@
 """On MicroPython: the virtual node, watched: `chaos_node.py VIRTUAL CONFIG ACCOUNT`, started by chaos_stack.
 
 After each sample it writes four u32 into the file ACCOUNT-BOOT, which outlives a SIGKILL: samples taken,
-samples dropped, frames let go, frames decimated. Every 2 s it prints the heap in use after a collection:
-`memory BYTES`. What a person at the node would see it prints when it changes: `shows {"light": .., ..}`.
+samples dropped, frames let go, frames decimated. Every 2 s it prints the heap in use
+after a collection, and whether there is a connection, which takes 3 KB of it: `memory BYTES connected` or
+`away`. What a person at the node would see it prints when it changes: `shows {"light": .., ..}`.
 """
 
 # ruff: noqa: PTH123, SIM115, UP031, RUF006 - on the chip there is neither pathlib nor contextlib
@@ -52,7 +53,8 @@ async def tell_memory():
     while True:
         await asyncio.sleep(2)
         gc.collect()
-        sys.stdout.write("memory %d\n" % gc.mem_alloc())
+        link = "connected" if nodes and nodes[0].client.connected else "away"
+        sys.stdout.write("memory %d %s\n" % (gc.mem_alloc(), link))
 
 
 def look(node):

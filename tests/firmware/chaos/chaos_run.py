@@ -272,18 +272,21 @@ def unexpected(lines):
 
 def memory_of(lines):
     """Return seconds of the longest boot, and the heap in use in its second and in its last quarter, at its
-    least."""
+    least while connected: a connection takes some, and a short quarter may lie wholly inside or outside."""
     boots = [[]]
     for line in lines:
         if '"event": "boot"' in line:
             boots.append([])
         elif line.startswith("memory "):
-            boots[-1].append(int(line.split()[1]))
+            _, used, link = line.split()
+            boots[-1].append(int(used) if link == "connected" else None)
     longest = max(boots, key=len)
     quarter = len(longest) // 4
-    if not quarter:
-        return 2 * len(longest), 0, 0
-    return 2 * len(longest), min(longest[quarter : 2 * quarter]), min(longest[-quarter:])
+    early, late = (
+        [used for used in part if used is not None]
+        for part in (longest[quarter : 2 * quarter], longest[len(longest) - quarter :])
+    )
+    return 2 * len(longest), *((min(early), min(late)) if early and late else (0, 0))
 
 
 def report(outcome):
