@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import given_influx
 import hypothesis
 import pytest
 from servers import Influx, Mosquitto, need
@@ -26,9 +27,15 @@ def mosquitto(tmp_path):
 
 @pytest.fixture
 def influx(tmp_path):
-    """A running InfluxDB (1.x engine) behind a v2 write path; `kill`, `start`; `query` InfluxQL."""
-    need("influxd", "nginx")
-    server = Influx(tmp_path / "influx").start()
+    """A running InfluxDB (1.x engine) behind a v2 write path; `kill`, `start`; `query` InfluxQL.
+
+    With ASHIBAR_TEST_INFLUX_URL the one given, and a bucket of the test's own there.
+    """
+    if given_influx.URL:
+        server = given_influx.GivenInflux(tmp_path / "influx")
+    else:
+        need("influxd", "nginx")
+        server = Influx(tmp_path / "influx").start()
     yield server
     server.stop()
 

@@ -201,6 +201,25 @@ class Influx(Process):
             else []
         )
 
+    def another(self):
+        """Return a name for one more database."""
+        return f"{self.database}-{time.time_ns()}"
+
+    def need(self, generation):
+        """Skip a test of what only one generation has."""
+        if generation != 1:
+            pytest.skip(f"of {generation}.x; the server is the 1.x engine")
+
+    def retain(self, seconds):
+        """Let points stay so long."""
+        policy = f'ALTER RETENTION POLICY "autogen" ON "{self.database}"'
+        self.query(f"{policy} DURATION {seconds}s SHARD DURATION 1h")
+
+    def asked(self):
+        """Return the engine's own count of points it was asked to write, doubles included."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/debug/vars", timeout=5) as answer:
+            return json.load(answer)["write"]["values"]["pointReq"]
+
     def stop(self):
         self.proxy.stop()
         super().stop()

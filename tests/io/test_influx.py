@@ -81,8 +81,8 @@ def test_influxdb_down_for_some_seconds_loses_and_doubles_nothing(host, node, in
     node.play(60)
     influx.kill()
     node.play(120, first=60)
-    wait_until(lambda: not host.ready()[0], "readiness to say so")
-    assert any("InfluxDB" in reason for reason in host.ready()[1])
+    wait_until(lambda: any("InfluxDB" in reason for reason in host.ready()[1]), "readiness to say so")
+    assert not host.ready()[0]
     influx.start()
     node.play(20, first=180)
     wait_until(lambda: node.upto == 199 and caught_up(host), "the sink to catch up", within_s=30)

@@ -38,7 +38,7 @@ class House:
         self.committer.submit(batch)
         assert self.committer.flush(20)
 
-    def sink(self, url, database="ashibar", points=None):
+    def sink(self, url, database, points=None):
         writer = InfluxWriter(url, "-", database, "")
         new = InfluxSink(
             self.path, writer, points or Points("studio"), self.committer.submit, studio="studio",
@@ -93,13 +93,6 @@ def one(influx, what, where=""):
     return next(iter({k: v for k, v in rows[0].items() if k != "time"}.values())) if rows else 0
 
 
-def points_written(influx):
-    """The engine's own count of points it was asked to write, doubles included."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{influx.port}/debug/vars", timeout=5) as answer:
-        found = json.load(answer)
-    return found["write"]["values"]["pointReq"]
-
-
 def check_week(influx, forces):
     assert one(influx, "count(index_bars)") == len(forces)
     assert one(influx, "count(client_load_n)") == len(forces)
@@ -112,14 +105,14 @@ def check_week(influx, forces):
 
 def test_a_week_without_influxdb_is_caught_up_to_the_journals_counts_and_sums(house, influx, between):
     between.answer = lambda *_: (503, {}, b"away")
-    copy = house.sink(between.url)
+    copy = house.sink(between.url, influx.database)
     forces = week(house)
     wait_until(lambda: copy.problem, "the sink to notice")
     assert house.reader.cursor("influx") == 0
     between.answer = lambda *_: None
     wait_until(house.caught_up, "the sink to catch up", within_s=60)
     check_week(influx, forces)
-    assert points_written(influx) == len(forces)  # nothing was written twice
+    assert influx.asked() == len(forces)  # nothing was written twice
     assert copy.problem is None
     found = progress_of(house.path)
     assert (found.behind, found.points, found.rejected) == (0, len(forces), 0)
@@ -135,7 +128,7 @@ def test_influxdb_killed_in_mid_write_ends_up_with_every_sample_once(house, infl
             killed.set()
 
     between.answer = answer
-    house.sink(between.url)
+    house.sink(between.url, influx.database)
     assert killed.wait(30)
     influx.start()
     wait_until(house.caught_up, "the sink to catch up", within_s=60)
@@ -157,7 +150,7 @@ def test_an_answer_that_is_lost_makes_no_second_point(house, influx, between):
         return None
 
     between.answer = answer
-    house.sink(between.url)
+    house.sink(between.url, influx.database)
     wait_until(house.caught_up, "the sink to catch up", within_s=60)
     assert len(lost) == 3
     check_week(influx, forces)
@@ -168,7 +161,7 @@ def test_new_samples_do_not_wait_for_old_ones_and_both_survive_a_restart(house, 
     monkeypatch.setattr(sink, "FRAMES_PER_WRITE", 40)
     forces = week(house, seconds=20.0)
     between.slow_s = 0.15
-    copy = house.sink(between.url)
+    copy = house.sink(between.url, influx.database)
     wait_until(lambda: copy.status.old > 0 and copy.cursor > 0, "backfill to begin")
     now_us = time.time_ns() // 1000
     new = load(2.0, seed=99)
@@ -182,16 +175,16 @@ def test_new_samples_do_not_wait_for_old_ones_and_both_survive_a_restart(house, 
     before = progress_of(house.path)
     assert before.old > 0
     between.slow_s = 0.0
-    again = house.sink(between.url)
+    again = house.sink(between.url, influx.database)
     wait_until(house.caught_up, "the rest", within_s=60)
     assert one(influx, "count(index_bars)") == len(forces) + 160
     wait_until(lambda: again.status.old == 0, "the status to say so")
-    assert points_written(influx) <= len(forces) + 160 + 400  # at most the write under way at the stop
+    assert influx.asked() <= len(forces) + 160 + 400  # at most the write under way at the stop
 
 
 def test_a_corrected_body_weight_is_written_over_and_the_log_says_so(house, influx):
     forces = week(house, seconds=20.0)
-    house.sink(influx.url)
+    house.sink(influx.url, influx.database)
     wait_until(house.caught_up, "the sink to catch up", within_s=60)
     second = T0 + DAY_US
     house.store(Batch(parameters=[("room-1", second, to_json(params(second, weight_kg=72.0)))]))
@@ -215,7 +208,7 @@ def test_a_corrected_body_weight_is_written_over_and_the_log_says_so(house, infl
 
 def test_a_corrected_calibration_is_written_over(house, influx):
     forces = week(house, seconds=10.0)
-    house.sink(influx.url)
+    house.sink(influx.url, influx.database)
     wait_until(house.caught_up, "the sink to catch up", within_s=60)
     text = calibration_record().replace(str(SPAN), str(1.01 * SPAN))
     house.store(Batch(statements=[(sinks.CORRECT_CALIBRATION, [(1, 1, T0, text)])]))
@@ -233,7 +226,7 @@ def test_a_line_the_server_refuses_is_kept_aside_and_the_rest_goes_on(house, inf
     good = Points("studio")(house.reader.frames_after(0, 1), house.reader)
     writer.write(good)
     writer.close()
-    house.sink(influx.url, points=Spoiled(Points("studio"), text))
+    house.sink(influx.url, influx.database, points=Spoiled(Points("studio"), text))
     wait_until(house.caught_up, "the sink to catch up", within_s=30)
     assert one(influx, "count(index_bars)") == 800
     wait_until(house.reader.aside, "the line aside")
@@ -299,7 +292,7 @@ def test_sessions_alarms_incidents_and_health_have_measurements_of_their_own(hou
         (safety.INCIDENT, [("room-1", "i-1", T0, T0 + 25_000_000, 0, "s-1", json.dumps(incident))]),
         (sinks.HEALTH, [(1, T0, health)]),
     ]))  # fmt: skip
-    house.sink(influx.url)
+    house.sink(influx.url, influx.database)
     wait_until(
         lambda: influx.query("SELECT * FROM health") and influx.query("SELECT * FROM incident"), "points"
     )
