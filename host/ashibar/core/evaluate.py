@@ -166,25 +166,30 @@ def provisional(state: State, params: RigParameters) -> Evaluation:
     They are for the live figure. With one node up to two rows; with several, one row at the newest sample of
     any, the other cells as last read.
     """
-    waiting = {node: track.undecided(item, params.judged[node]) for node, item in state.tracks.items()}
-    if len(params.nodes) == 1:
-        rows = _in_order(waiting[params.nodes[0]], params)
-    else:
-        held = {node: state.series[node].then(waiting[node]) for node in params.nodes}
-        rows = align.newest(held, params)
-        rows = rows.take(rows.utc_us > state.after_us)
-    return _foreseen(state, rows, params)
-
-
-def _foreseen(state: State, rows: Rows, params: RigParameters) -> Evaluation:
-    """Return the results of rows that follow the state's without changing it."""
+    rows = _not_final(state, params)
     if not len(rows):
         return _nothing(rows.force_n.shape[1])
     bar_n = _bar(rows)
+    return _results(rows, bar_n, _moving(state, rows, bar_n, params), params)
+
+
+def _not_final(state: State, params: RigParameters) -> Rows:
+    if len(params.nodes) == 1:
+        node = params.nodes[0]
+        return _in_order(track.undecided(state.tracks[node], params.judged[node]), params)
+    waiting = {node: track.undecided(item, params.judged[node]) for node, item in state.tracks.items()}
+    held = {node: state.series[node].then(waiting[node]) for node in params.nodes}
+    rows = align.newest(held, params)
+    return rows.take(rows.utc_us > state.after_us)
+
+
+def _moving(state: State, rows: Rows, bar_n: NDArray[np.float64], params: RigParameters) -> NDArray[np.bool_]:
+    """Tell which of the rows that follow the state's are in motion."""
     utc_us = np.concatenate([state.rows.utc_us, rows.utc_us])
     load_n = np.concatenate([state.bar_n, bar_n])
     change_n, _ = spread(utc_us, load_n, round(params.motion_window_s * 1e6), state.mean_n)
-    return _results(rows, bar_n, change_n > params.motion_n, params)
+    moving: NDArray[np.bool_] = change_n > params.motion_n
+    return moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,21 +211,18 @@ class Seen:
 
 def newest(state: State, params: RigParameters) -> Seen | None:
     """Return the newest sample, final or not, None before the first."""
-    rows, last = state.rows, provisional(state, params)
-    if not len(rows) and not len(last):
+    rows, rest, moving = state.rows, _not_final(state, params), state.moving
+    if not len(rows) and not len(rest):
         return None
-    if len(last):
-        utc_us = np.concatenate([rows.utc_us, last.utc_us])
-        force_n = np.concatenate([rows.force_n, last.force_n])
-        fault, bar_n, moving = last.fault[-1], last.bar_n[-1], bool(last.motion[-1])
-        zero_age_s, zeroed = last.zero_age_s[-1], bool(last.zeroed[-1])
-    else:
-        utc_us, force_n = rows.utc_us, rows.force_n
-        fault, bar_n, moving = rows.fault[-1], state.bar_n[-1], state.moving
-        zero_age_s = (rows.utc_us[-1] - rows.zero_at_us[-1]) / 1e6
-        zeroed = bool(zero_age_s <= _zero_limit_s(params))
+    last, bar_n = (rest, _bar(rest)) if len(rest) else (rows, state.bar_n)
+    utc_us, force_n = rows.utc_us, rows.force_n
+    if len(rest):
+        moving = bool(_moving(state, rest, bar_n, params)[-1])
+        utc_us, force_n = np.concatenate([utc_us, rest.utc_us]), np.concatenate([force_n, rest.force_n])
+    zero_age_s = float((last.utc_us[-1] - last.zero_at_us[-1]) / 1e6)
+    zeroed = zero_age_s <= _zero_limit_s(params)
     first = int(utc_us.searchsorted(utc_us[-1] - KEEP_US, side="right"))
-    return Seen(utc_us[first:], force_n[first:], fault, float(bar_n), moving, zeroed, float(zero_age_s))
+    return Seen(utc_us[first:], force_n[first:], last.fault[-1], float(bar_n[-1]), moving, zeroed, zero_age_s)
 
 
 def _results(
@@ -299,6 +301,8 @@ def _bar(rows: Rows) -> NDArray[np.float64]:
 
 def _in_order(rows: Rows, params: RigParameters) -> Rows:
     columns = params.columns[params.nodes[0]]
+    if params.is_ordered:
+        return rows
     return Rows(rows.utc_us, rows.force_n[:, columns], rows.fault[:, columns], rows.zero_at_us)
 
 

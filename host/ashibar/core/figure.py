@@ -94,7 +94,7 @@ class _Now(NamedTuple):
     seen: Seen | None
     flags: set[Validity]
     worst: Validity
-    load: _Load | None
+    force_n: NDArray[np.float64] | None  # [C], filtered; None where no number may be shown
 
 
 class _Load(msgspec.Struct, frozen=True):
@@ -112,7 +112,8 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
     Nothing is held: without fresh samples there is no number. `shown` is the figure on display: given, digits
     keep their step until the value has clearly left it.
     """
-    newest_us, age_s, seen, flags, worst, load = _now(state, params, now_us)
+    newest_us, age_s, seen, flags, worst, force_n = _now(state, params, now_us)
+    load = None if seen is None or force_n is None else _load(force_n, seen.zero_age_s, params)
     reason, remedy = _words(worst, seen, params, age_s)
     made = _Readings(params, now_us, shown)
     client = made.client(load) if worst.has_figure else None
@@ -144,8 +145,8 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
 def glance(state: State, params: RigParameters, now_us: int) -> Glance:
     """Return what a light shows at `now_us`: the same as `figure` says, without its words and digits."""
     now, weight, client_n = _now(state, params, now_us), params.body_weight, None
-    if now.load is not None and weight is not None and now.worst.has_figure:
-        client_n = weight.value_n - now.load.bar_n
+    if now.force_n is not None and weight is not None and now.worst.has_figure:
+        client_n = weight.value_n - float(now.force_n.sum())
     if client_n is None or weight is None or np.isnan(client_n):
         return Glance(now.worst.label, None, None, now.age_s)
     fraction = client_n / weight.value_n
@@ -159,16 +160,16 @@ def _now(state: State, params: RigParameters, now_us: int) -> _Now:
     seen = None if stale else evaluate.newest(state, params)
     flags = _flags(seen, params, now_us, age_s)
     worst = max(flags, default=Validity.VALID)
-    load = None
+    force_n = None
     if seen is not None and worst is not Validity.STALE and Validity.NOT_ZEROED not in flags:
-        load = _load(seen, params)
-    return _Now(newest_us, age_s, seen, flags, worst, load)
+        force_n = _filtered(seen)
+    return _Now(newest_us, age_s, seen, flags, worst, force_n)
 
 
 def _flags(seen: Seen | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
     """Return every condition that applies now."""
     found = set()
-    if seen is None or age_s is None or (seen.fault == CellFault.MISSING).all():
+    if seen is None or age_s is None or all(code == CellFault.MISSING for code in seen.fault.tolist()):
         found.add(Validity.STALE)
     elif np.isnan(seen.bar_n):
         found.add(Validity.FAULT)
@@ -198,16 +199,17 @@ def _words(worst: Validity, seen: Seen | None, params: RigParameters, age_s: flo
     return REASONS[worst]
 
 
-def _load(seen: Seen, params: RigParameters) -> _Load:
-    """Return the filtered load of the newest moment.
-
-    Cells unknown now are nan, and so is every sum with them.
-    """
+def _filtered(seen: Seen) -> NDArray[np.float64]:
+    """Return the filtered forces [C] of the newest moment; cells unknown now are nan."""
     if np.isnan(seen.force_n).any():
-        force_n = _filtered_known(seen)
-    else:
-        force_n = one_euro_weights(seen.utc_us, seen.force_n.sum(axis=1)) @ seen.force_n
-    one, age_s = force_n[np.newaxis], np.array([seen.zero_age_s])
+        return _filtered_known(seen)
+    force_n: NDArray[np.float64] = one_euro_weights(seen.utc_us, seen.force_n.sum(axis=1)) @ seen.force_n
+    return force_n
+
+
+def _load(force_n: NDArray[np.float64], zero_age_s: float, params: RigParameters) -> _Load:
+    """Return the load of filtered forces; where a cell is unknown so is every sum with it."""
+    one, age_s = force_n[np.newaxis], np.array([zero_age_s])
     return _Load(
         force_n,
         cell_uncertainty(one, age_s, params.budget)[0],

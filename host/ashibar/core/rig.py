@@ -94,6 +94,7 @@ class RigParameters:
     columns: dict[str, NDArray[np.intp]] = field(init=False, compare=False, repr=False)
     channels: dict[str, NDArray[np.intp]] = field(init=False, compare=False, repr=False)
     judged: dict[str, NDArray[np.bool_]] = field(init=False, compare=False, repr=False)
+    is_ordered: bool = field(init=False, compare=False, repr=False)  # one node, its columns as the rig's
     zeros: NDArray[np.float64] | None = field(init=False, compare=False, repr=False)
     budget: RigBudget = field(init=False, compare=False, repr=False)
 
@@ -105,6 +106,7 @@ class RigParameters:
         put(self, "columns", {node: self._of(node, position=True) for node in self.nodes})
         put(self, "channels", {node: self._of(node, position=False) for node in self.nodes})
         put(self, "judged", {node: self._judged(node) for node in self.nodes})
+        put(self, "is_ordered", self.columns[self.nodes[0]].tolist() == list(range(len(self.cells))))
         put(self, "zeros", None if self.zero is None else np.array(self.zero.counts, dtype=np.float64))
         put(self, "budget", rig_budget([(cell.capacity_n, cell.kind) for cell in self.cells]))
 

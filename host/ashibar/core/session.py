@@ -176,8 +176,11 @@ def loaded_runs(
 ) -> list[Loaded]:
     """Find runs of samples with the bar load beyond threshold_n, pulled or pushed; nan is none."""
     loaded = np.abs(bar_n) > threshold_n
-    if not loaded.any():
+    number = int(np.count_nonzero(loaded))
+    if not number:
         return []
+    if number == len(loaded):
+        return [Loaded(int(utc_us[0]), int(utc_us[-1]))]
     edges = np.flatnonzero(np.diff(loaded, prepend=False, append=False))
     return [Loaded(int(utc_us[a]), int(utc_us[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 

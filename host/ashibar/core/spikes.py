@@ -83,6 +83,16 @@ def isolated(
     return result
 
 
+def may_withhold(force_n: NDArray[np.float64], undecided: int) -> bool:
+    """Tell whether `withheld` may be true of any of the last samples; `force_n` [S, C].
+
+    Not where none moved by more than SPIKE_N - AGREE_N: with its neighbours within AGREE_N it is not off by
+    SPIKE_N then.
+    """
+    tail_n = force_n[max(len(force_n) - undecided - 1, 0) :]
+    return len(tail_n) > 1 and not np.abs(tail_n[1:] - tail_n[:-1]).max() <= SPIKE_N - AGREE_N  # nan may
+
+
 def withheld(force_n: NDArray[np.float64], judged: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Return which of the last `LAG` samples may yet turn out to be spikes, [<= LAG].
 

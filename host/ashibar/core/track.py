@@ -190,6 +190,8 @@ def settle(track: Track) -> tuple[Track, Rows]:
 
 def undecided(track: Track, judged: NDArray[np.bool_]) -> Rows:
     """Return the rows not final yet, without those that may turn out to be spikes."""
+    if not spikes.may_withhold(track.rows.force_n, len(track.rows) - track.decided):
+        return track.rows.take(slice(track.decided, None))
     start = len(track.rows) - 1
     while start > 0 and track.whole[start] and _near(track.rows, start):
         start -= 1

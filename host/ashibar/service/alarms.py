@@ -62,6 +62,7 @@ class RigAlarms:
                 self._plan, memory.states, memory.last_us, live=memory.live, hands=memory.hands
             )
         self._shown = self._bank
+        self._level: tuple[tuple[AlarmState, ...] | None, bool, str] = (None, False, "none")
 
     @property
     def last_us(self) -> int | None:
@@ -152,7 +153,10 @@ class RigAlarms:
 
     def level(self) -> str:
         """Give what a light shows."""
-        return alarm_bank.alarm_level(self._plan, self._shown)
+        shown = self._shown
+        if self._level[0] is not shown.states or self._level[1] != shown.live:
+            self._level = (shown.states, shown.live, alarm_bank.alarm_level(self._plan, shown))
+        return self._level[2]
 
 
 def as_left(reader: SafetyReader, rig: str, now_us: int) -> list[dict[str, Any]]:
