@@ -307,6 +307,9 @@ def observe(
         column = _column(plan, key)
         if column < plan.signals:
             raise KeyError(f"an alarm observed by the host was expected, {key} came: the signal decides it")
+        state = after.states[column]
+        if truth is state.raw and truth is state.condition and column not in after.waiting:
+            continue  # it is as it was, and nothing is due
         event = Observe(truth, (details or {}).get(key, ""))
         after, more = _one(plan, after, column, event, now_us)
         lines += more
@@ -371,9 +374,9 @@ def _put(plan: Plan, bank: Bank, column: int, state: AlarmState) -> Bank:
 
 
 def _column(plan: Plan, key: str) -> int:
-    for column, alarm in enumerate(plan.alarms):
-        if alarm.key == key:
-            return column
+    column = plan.columns.get(key)
+    if column is not None:
+        return column
     raise KeyError(f"an alarm of this rig was expected, {key!r} came: `ashibar alarms` lists them")
 
 

@@ -112,6 +112,7 @@ class Plan:
     high_n: NDArray[np.float64]  # [3 + C + 1]: near, over, rig, hangers, fall by body weight
     low_n: NDArray[np.float64]
     noise_n: NDArray[np.float64]  # [C], inf where there is no record
+    columns: dict[str, int]  # of each alarm, by key
 
 
 def plan_alarms(cells: tuple[str, ...], limits: Limits) -> Plan:
@@ -151,6 +152,7 @@ def plan_alarms(cells: tuple[str, ...], limits: Limits) -> Plan:
     return Plan(
         cells, bars, tuple(alarms), tuple(alarm.in_session() for alarm in alarms), tuple(armed),
         sum(alarm.source == "signal" for alarm in alarms), high_n, low_n, noise_n,
+        {alarm.key: column for column, alarm in enumerate(alarms)},
     )  # fmt: skip
 
 

@@ -84,7 +84,10 @@ class State:
     bar_n: NDArray[np.float64]  # their bar load
     mean_n: NDArray[np.float64]  # its quarter-second means, see motion.py
     after_us: int  # the newest final row; the next is later
-    moving: bool = False  # whether that one was in motion
+    rest: Rows  # the newest, not final yet, see `provisional`
+    rest_bar_n: NDArray[np.float64]
+    rest_moving: NDArray[np.bool_]
+    moving: bool = False  # whether the newest final row was in motion
     peaks: Peaks = NO_PEAKS
     spikes_dropped: int = 0
     late: int = 0
@@ -109,6 +112,9 @@ def start(params: RigParameters) -> State:
         bar_n=np.empty(0),
         mean_n=np.empty(0),
         after_us=np.iinfo(np.int64).min,
+        rest=Rows.empty(len(params.cells)),
+        rest_bar_n=np.empty(0),
+        rest_moving=np.empty(0, bool),
     )
 
 
@@ -166,30 +172,21 @@ def provisional(state: State, params: RigParameters) -> Evaluation:
     They are for the live figure. With one node up to two rows; with several, one row at the newest sample of
     any, the other cells as last read.
     """
-    rows = _not_final(state, params)
-    if not len(rows):
-        return _nothing(rows.force_n.shape[1])
-    bar_n = _bar(rows)
-    return _results(rows, bar_n, _moving(state, rows, bar_n, params), params)
+    if not len(state.rest):
+        return _nothing(len(params.cells))
+    return _results(state.rest, state.rest_bar_n, state.rest_moving, params)
 
 
-def _not_final(state: State, params: RigParameters) -> Rows:
+def _not_final(
+    tracks: dict[str, Track], series: dict[str, Rows], after_us: int, params: RigParameters
+) -> Rows:
+    """Return the newest rows that are not final yet and may be shown."""
     if len(params.nodes) == 1:
         node = params.nodes[0]
-        return _in_order(track.undecided(state.tracks[node], params.judged[node]), params)
-    waiting = {node: track.undecided(item, params.judged[node]) for node, item in state.tracks.items()}
-    held = {node: state.series[node].then(waiting[node]) for node in params.nodes}
-    rows = align.newest(held, params)
-    return rows.take(rows.utc_us > state.after_us)
-
-
-def _moving(state: State, rows: Rows, bar_n: NDArray[np.float64], params: RigParameters) -> NDArray[np.bool_]:
-    """Tell which of the rows that follow the state's are in motion."""
-    utc_us = np.concatenate([state.rows.utc_us, rows.utc_us])
-    load_n = np.concatenate([state.bar_n, bar_n])
-    change_n, _ = spread(utc_us, load_n, round(params.motion_window_s * 1e6), state.mean_n)
-    moving: NDArray[np.bool_] = change_n > params.motion_n
-    return moving
+        return _in_order(track.undecided(tracks[node], params.judged[node]), params)
+    waiting = {node: track.undecided(item, params.judged[node]) for node, item in tracks.items()}
+    rows = align.newest({node: series[node].then(waiting[node]) for node in params.nodes}, params)
+    return rows.take(rows.utc_us > after_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +208,13 @@ class Seen:
 
 def newest(state: State, params: RigParameters) -> Seen | None:
     """Return the newest sample, final or not, None before the first."""
-    rows, rest, moving = state.rows, _not_final(state, params), state.moving
+    rows, rest = state.rows, state.rest
     if not len(rows) and not len(rest):
         return None
-    last, bar_n = (rest, _bar(rest)) if len(rest) else (rows, state.bar_n)
+    last, bar_n, moving = rows, state.bar_n, state.moving
     utc_us, force_n = rows.utc_us, rows.force_n
     if len(rest):
-        moving = bool(_moving(state, rest, bar_n, params)[-1])
+        last, bar_n, moving = rest, state.rest_bar_n, bool(state.rest_moving[-1])
         utc_us, force_n = np.concatenate([utc_us, rest.utc_us]), np.concatenate([force_n, rest.force_n])
     zero_age_s = float((last.utc_us[-1] - last.zero_at_us[-1]) / 1e6)
     zeroed = zero_age_s <= _zero_limit_s(params)
@@ -358,32 +355,35 @@ def _finish(
 ) -> tuple[State, Evaluation]:
     """Return the state with these tracks and series after final `rows`, and their results."""
     tracks, series = nodes
-    dropped = state.spikes_dropped + len(spikes)
-    if not len(rows):
-        nothing = _nothing(len(params.cells))
-        after = replace(state, tracks=tracks, series=series, spikes_dropped=dropped)
-        return after, replace(nothing, spikes=spikes) if spikes else nothing
-    bar_n = _bar(rows)
-    held, held_n = state.rows.then(rows), np.concatenate([state.bar_n, bar_n])
+    size, before = len(rows), len(state.rows)
+    after_us = int(rows.utc_us[-1]) if size else state.after_us
+    rest = _not_final(tracks, series, after_us, params)
+    held, bar_n, rest_n = state.rows.then(rows), _bar(rows), _bar(rest)
+    held_n = np.concatenate([state.bar_n, bar_n])
     window_us = round(params.motion_window_s * 1e6)
-    change_n, mean_n = spread(held.utc_us, held_n, window_us, state.mean_n)
-    result = _results(rows, bar_n, change_n > params.motion_n, params, spikes)
-    newest_us = int(rows.utc_us[-1])
-    keep_us = newest_us - max(KEEP_US, window_us + RECENT_US)
-    first = int(held.utc_us.searchsorted(keep_us, side="right"))
+    change_n, mean_n = spread(
+        np.concatenate([held.utc_us, rest.utc_us]), np.concatenate([held_n, rest_n]), window_us, state.mean_n
+    )
+    moving = change_n > params.motion_n
+    result = _results(rows, bar_n, moving[:size], params, spikes) if size else _nothing(len(params.cells))
+    keep_us = after_us - max(KEEP_US, window_us + RECENT_US)
+    first = int(held.utc_us.searchsorted(keep_us, side="right")) if len(held) else 0
     after = State(
         tracks=tracks,
         series=series,
         rows=held.take(slice(first, None)),
         bar_n=held_n[first:],
-        mean_n=mean_n[first:],
-        after_us=newest_us,
-        moving=bool(result.motion[-1]),
-        peaks=state.peaks.with_rows(bar_n),
-        spikes_dropped=dropped,
+        mean_n=mean_n[first : before + size],
+        after_us=after_us,
+        moving=bool(moving[size - 1]) if size else state.moving,
+        rest=rest,
+        rest_bar_n=rest_n,
+        rest_moving=moving[size:],
+        peaks=state.peaks.with_rows(bar_n) if size else state.peaks,
+        spikes_dropped=state.spikes_dropped + len(spikes),
         late=state.late,
     )
-    return after, result
+    return after, result if size or not spikes else replace(result, spikes=spikes)
 
 
 def _restarted(state: State, params: RigParameters) -> State:
