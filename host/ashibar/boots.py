@@ -13,7 +13,7 @@ from ashibar.core import timefit
 from ashibar.core.accounting import Accounting, BootAccount, BootRecord, FrameColumns
 from ashibar.core.frame import FLAG_BACKLOG, FLAG_DECIMATED, DecodedBatch, decode, stands_for
 from ashibar.core.sequence import IntervalSet, holes
-from ashibar.core.stamps import sample_utc_us
+from ashibar.core.stamps import one_frame_utc_us, sample_utc_us
 from ashibar.core.track import NodeSamples
 from ashibar.io.journal import Batch, FrameRow, GapRow
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ashibar.core.calibration import NodeCalibration
-    from ashibar.core.frame import FrameGroup
+    from ashibar.core.frame import Frame, FrameGroup
     from ashibar.io.journal import BootRow, Reader
     from ashibar.io.journal.losses import Lost
     from ashibar.io.mqtt import Inbound
@@ -184,6 +184,45 @@ class Boot:
         self._record_losses(int(frames.oldest_seq.max()), batch)
         self.store(batch, self.last_utc_us)
         return found
+
+    def take_next(
+        self,
+        frame: Frame,
+        message: Inbound,
+        batch: Batch,
+        calibrations: Mapping[int, NodeCalibration],
+        node: str,
+    ) -> NodeSamples | None:
+        """Take in a live frame that follows the newest one, as `take` does, and return its samples.
+
+        None where it does not follow, or more hangs on it: nothing is changed then.
+        """
+        fit = self._fit
+        if (
+            frame.flags
+            or fit is None
+            or fit.provisional
+            or self.provisional
+            or frame.oldest_seq > frame.seq + 1
+        ):
+            return None
+        if not self.account.follows(frame.seq, frame.sample_index):
+            return None
+        device_us = frame.sample_device_us
+        first_us, last_us = frame.device_us, int(device_us[-1])
+        self.last_mono_us, self.last_utc_us = message.mono_us, message.utc_us
+        self._fit = fit = timefit.observe(fit, last_us, message.utc_us, message.mono_us, live=True)
+        utc_us = (timefit.stamp_one(fit, first_us), timefit.stamp_one(fit, last_us))
+        self.account.fold_next(frame.seq, frame.sample_index, frame.samples, utc_us)
+        version = None if fit.provisional else fit.version
+        header = (frame.seq, frame.sample_index, frame.samples, frame.cells, frame.flags, first_us)
+        batch.frames.append(FrameRow(*self._key, *header, *utc_us, version, message.utc_us, message.payload))
+        if version is None:
+            self.provisional.append(_Stamped(frame.seq, first_us, last_us, *utc_us))
+        self.store(batch, self.last_utc_us)
+        times_us = one_frame_utc_us(*utc_us, device_us)
+        calibration = calibrations.get(frame.calibration_id)
+        return NodeSamples(node, self.number, frame.sample_index, times_us, frame.counts, calibration)
 
     def store(self, batch: Batch, now_us: int) -> None:
         """Put the state of the boot into the batch, beside the frames it accounts for."""

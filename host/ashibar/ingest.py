@@ -18,7 +18,7 @@ from ashibar.boots import Boot, FrameArrays
 from ashibar.core import messages as wire
 from ashibar.core import topics
 from ashibar.core.accounting import Accounting
-from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, decode_many
+from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, FrameError, decode, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
 from ashibar.rivals import Rivals
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ashibar.io.mqtt import Inbound
 
 BOOT_KINDS = (topics.Kind.STATE, topics.Kind.ABOUT)
+FEW = 64  # frames that are cheaper one by one than as columns
 IDLE_SETTLE_S = 600.0  # frames of a boot that has been silent so long keep the stamps they have
 
 
@@ -344,6 +345,39 @@ class Ingest:
     # Samples
 
     def _take_samples(self, intake: Intake, inbound: Sequence[Inbound]) -> None:
+        if len(inbound) <= FEW:
+            apart: dict[str, list[Inbound]] = {}
+            for message in inbound:  # what comes after one that is out of line waits behind it
+                if message.topic in apart or not self._take_next(intake, message):
+                    apart.setdefault(message.topic, []).append(message)
+            inbound = [message for messages in apart.values() for message in messages]
+        if inbound:
+            self._take_any(intake, inbound)
+
+    def _take_next(self, intake: Intake, message: Inbound) -> bool:
+        """Take in a frame that follows its node's newest, the usual case; False and nothing for any other."""
+        topic = self._topics[message.topic]
+        node = self.nodes.get(topic.node) if isinstance(topic, topics.Topic) else None
+        boot = None if node is None or node.boot is None else self._boots.get((node.name, node.boot))
+        if node is None or boot is None:
+            return False
+        try:
+            frame = decode(message.payload)
+        except FrameError:
+            return False
+        if frame.boot != boot.number:
+            return False
+        samples = boot.take_next(frame, message, intake.batch, node.usable(boot.number), node.name)
+        if samples is None:
+            return False
+        intake.samples.append(samples)
+        intake.uptos[node.name, boot.number] = boot.upto
+        self._watch_rivals(intake, node, boot.number, message.mono_us, message.utc_us)
+        node.last_frame_mono_us, node.last_frame_utc_us = message.mono_us, message.utc_us
+        node.newest = _newest(boot)
+        return True
+
+    def _take_any(self, intake: Intake, inbound: Sequence[Inbound]) -> None:
         decoded = decode_many([message.payload for message in inbound])
         for position, error in decoded.errors:
             topic = self._topics.get(inbound[position].topic)
@@ -364,18 +398,18 @@ class Ingest:
         intake.uptos[node.name, boot.number] = boot.upto
         live = frames.flags & FLAG_BACKLOG == 0
         if live.any():
-            self._watch_rivals(intake, node, boot.number, frames)
+            newest = (int(frames.mono_us[-1]), int(frames.arrival_us[-1]))
+            self._watch_rivals(intake, node, boot.number, *newest)
         if boot.number == node.boot:
             if live.any():
                 node.last_frame_mono_us = int(frames.mono_us[live].max())
                 node.last_frame_utc_us = int(frames.arrival_us[live].max())
             node.newest = _newest(boot)
 
-    def _watch_rivals(self, intake: Intake, node: Node, number: int, frames: FrameArrays) -> None:
-        mono_us = int(frames.mono_us[-1])
+    def _watch_rivals(self, intake: Intake, node: Node, number: int, mono_us: int, utc_us: int) -> None:
         if node.rivals.heard(number, mono_us):
             words = _json({"problem": node.rivals.problem(node.name, mono_us)})
-            intake.batch.events.append(EventRow(int(frames.arrival_us[-1]), "two boards", node.name, words))
+            intake.batch.events.append(EventRow(utc_us, "two boards", node.name, words))
 
     # Restoring
 

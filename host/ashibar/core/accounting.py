@@ -183,6 +183,21 @@ class BootAccount:
             self._enter(frames.chosen(np.argsort(frames.seq, kind="stable")))
         return new
 
+    def follows(self, seq: int, sample_index: int) -> bool:
+        """Tell whether a frame follows the newest one, with neither frame nor sample missing before it."""
+        ledger = self.ledger
+        return seq == ledger.highest + 1 == ledger.upto + 1 and sample_index == self.newest_index
+
+    def fold_next(self, seq: int, sample_index: int, samples: int, utc_us: tuple[int, int]) -> None:
+        """Enter a frame that `follows`, not decimated, with the times of its ends; as `fold`."""
+        self.ledger.stored.add(seq, seq)
+        record = self._record
+        record.samples += samples
+        record.frames += 1
+        record.edges[seq] = _Edge(sample_index, sample_index + samples, False, *utc_us)
+        if len(record.edges) > 4 * (len(self.ledger.stored) + 16):
+            self._prune()
+
     def lost_below(self, oldest_seq: int) -> list[Gap]:
         """Put on record what the node no longer holds and nobody stored; return the gaps that are new."""
         newly = self.ledger.lost_below(oldest_seq)

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def one_frame_utc_us(first_utc_us: int, last_utc_us: int, device_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64[S] for one frame of device times [S]; as `sample_utc_us`."""
+    offset_us = device_us - device_us[0]
+    span_us = int(offset_us[-1])
+    stretch_us = last_utc_us - first_utc_us - span_us
+    utc_us: NDArray[np.int64] = first_utc_us + offset_us
+    if stretch_us:
+        utc_us += np.rint(offset_us / max(span_us, 1) * stretch_us).astype(np.int64)
+    return utc_us
+
+
 def sample_utc_us(
     first_utc_us: NDArray[np.int64], last_utc_us: NDArray[np.int64], device_us: NDArray[np.int64]
 ) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from the last stamped sample on, slewed. It reads no clock; arrivals come with t
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -178,7 +179,12 @@ def _on_knot(
 
 def stamp_one(fit: TimeFit, device_us: int) -> int:
     """Return the UTC in microseconds of one device time; as `stamp`."""
-    return int(stamp(fit, np.array([device_us], np.int64))[0])
+    knots = fit.knots
+    knot = knots[-1]
+    if device_us < knot.device_us:
+        knot = knots[max(bisect_right(knots, device_us, key=lambda each: each.device_us) - 1, 0)]
+    elapsed_us = device_us - knot.device_us
+    return knot.utc_us + elapsed_us + round(elapsed_us * knot.ppm * 1e-6)
 
 
 def bound_us(fit: TimeFit) -> int | None:
