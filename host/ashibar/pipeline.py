@@ -43,7 +43,7 @@ COMMITTED_EVERY_S: Final = 0.4
 DISPLAY_EVERY_S: Final = BEAT_S
 FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
 FIGURE_AGAIN_S: Final = 0.09  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
-UNWATCHED_EVERY_S: Final = 0.6  # where nobody looks: who asks once gets a figure less than a second old
+UNWATCHED_EVERY_S: Final = 5.0  # where nobody looks: for the trend; who looks gets the figure of now
 ACCOUNT_EVERY_S: Final = 0.6
 SETTLE_EVERY_S: Final = 10.0
 WAIT_SAMPLES: Final = 20  # of a rig and node: 0.25 s; more of them are evaluated at once, as a backlog is
@@ -117,6 +117,7 @@ class Pipeline:
             self._lane.open(time.monotonic())
         self._service.work(self._committer.submit, self._utc_us())
         self._thread.start()
+        self._feed.on_look = self._link.wake
 
     def stop(self) -> None:
         """End; what was taken is handed to the journal, whose own stop stores it."""
@@ -143,10 +144,11 @@ class Pipeline:
         """Take messages, then let time pass: one turn of the thread, which must not run beside it."""
         if self._lane is not None:
             self._look_ahead(self._lane, len(inbound), now_s)
-        self._watched = self._feed.watched()
+        before, self._watched = self._watched, self._feed.watched()
         self._urgency.watch(self._watched)
         if inbound:
             self._handle(inbound)
+        self._show_at_once(self._watched - before)
         self._tick(now_s)
 
     def _look_ahead(self, lane: FreshLane, taken: int, now_s: float) -> None:
@@ -238,6 +240,13 @@ class Pipeline:
         for rig in self._rigs:
             every_s = FIGURE_AGAIN_S if rig.name in self._watched else UNWATCHED_EVERY_S
             if rig.name in self._fresh and now_s - self._published_s.get(rig.name, 0.0) >= every_s:
+                self._publish_figure(rig)
+
+    def _show_at_once(self, names: frozenset[str]) -> None:
+        """Publish the figures of rigs somebody begins to look at."""
+        for rig in self._rigs:
+            if rig.name in names:
+                self._evaluate(rig)
                 self._publish_figure(rig)
 
     def _publish_all(self, now_s: float) -> None:

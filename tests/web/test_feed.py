@@ -193,3 +193,50 @@ def test_closing_ends_every_stream_at_once_and_new_ones_too():
 def test_an_envelope_without_a_rig_is_refused_in_words():
     with pytest.raises(ValueError, match="a rig and a figure"):
         Feed().publish({"figure": figure()})
+
+
+def test_a_rig_is_watched_while_a_page_is_attached_and_a_while_after_it_was_asked_for():
+    clock = Clock()
+    feed = Feed(clock=clock)
+    feed.publish(envelope(0))
+    feed.publish(envelope(0, rig="room-2"))
+
+    async def scenario():
+        stream = feed.stream("room-2")
+        await next_message(stream)
+        attached = feed.watched()
+        await stream.aclose()
+        return attached
+
+    assert feed.watched() == set()
+    feed.snapshot("room-1")
+    assert asyncio.run(scenario()) == {"room-1", "room-2"}
+    clock.now_s = 1.9
+    assert feed.watched() == {"room-1"}
+    clock.now_s = 2.1
+    assert feed.watched() == set()
+
+
+def test_who_asks_for_a_rig_nobody_watched_gets_the_figure_of_now():
+    clock = Clock()
+    feed = Feed(clock=clock)
+    feed.publish(envelope(0))
+    clock.now_s, looks = 4.0, []
+
+    def look():
+        looks.append(clock.now_s)
+        threading.Thread(target=feed.publish, args=(envelope(4, sample_utc_us=4),)).start()
+
+    feed.on_look = look
+    assert feed.snapshot("room-1")["figure"]["sample_utc_us"] == 4
+    clock.now_s = 5.0
+    assert feed.snapshot("room-1")["figure"]["sample_utc_us"] == 4
+    assert looks == [4.0]  # while it is watched figures come by themselves
+
+
+def test_who_asks_does_not_wait_long_for_a_pipeline_that_is_busy():
+    clock = Clock()
+    feed = Feed(clock=clock)
+    feed.publish(envelope(0))
+    clock.now_s, feed.on_look = 4.0, lambda: None
+    assert feed.snapshot("room-1")["figure"]["client"] is None

@@ -22,6 +22,7 @@ HEARTBEAT_S = 0.4  # a page calls "NO DATA" after 1 s: two beats must fit
 STALE_AFTER_S = 1.0  # design limit of the live page: an older figure is no figure
 TREND_SPAN_MS = 60_000  # what the page draws
 MAX_CLIENTS = 64  # a rig has one or two displays; more is a script gone wild
+LOOK_WAIT_S = 0.05  # for the figure of a rig nobody looked at: a turn of the pipeline takes a tenth of it
 LOOKED_S = 2.0  # who asked for a snapshot may ask again: a rig counts as watched for so long
 RETRY_MS = 1_000  # how long a browser waits before it connects again
 
@@ -80,7 +81,8 @@ class Feed:
         self._clock = clock
         self._utc_us = utc_us
         self._heartbeat_s = heartbeat_s
-        self._lock = threading.Lock()
+        self.on_look: Callable[[], None] | None = None  # somebody looks at a rig nobody looked at
+        self._lock = threading.Condition()
         self._latest: dict[str, _Item] = {}
         self._clients: set[_Client] = set()
         self._looked_s: dict[str, float] = {}
@@ -110,6 +112,7 @@ class Feed:
             self._latest[plain["rig"]] = _Item(
                 plain | {"kind": "snapshot", "trend": _within_span(trend)}, now
             )
+            self._lock.notify_all()
             return self._seq
 
     def rigs(self) -> list[str]:
@@ -118,19 +121,30 @@ class Feed:
             return list(self._latest)
 
     def snapshot(self, rig: str) -> Envelope | None:
-        """Return a rig's latest figure with 60 s of trend, aged to this moment; None if there is none."""
+        """Return a rig's latest figure with 60 s of trend, aged to this moment; None if there is none.
+
+        Where nobody looked at the rig it waits a moment for the figure of now.
+        """
+        now_s = self._clock()
         with self._lock:
             item = self._latest.get(rig)
             if item is not None:
-                self._looked_s[rig] = self._clock()
+                watched = rig in self._watched(now_s)
+                self._looked_s[rig] = now_s
+                if not watched and self.on_look is not None:
+                    self.on_look()
+                    self._lock.wait_for(lambda: self._latest[rig].published_s >= now_s, LOOK_WAIT_S)
+                    item = self._latest[rig]
         return None if item is None else self._stamped(item)
 
     def watched(self) -> frozenset[str]:
         """Name the rigs somebody looks at: those with a page, and those asked for a moment ago."""
-        since_s = self._clock() - LOOKED_S
         with self._lock:
-            asked = [rig for rig, at_s in self._looked_s.items() if at_s > since_s]
-            return frozenset([*asked, *(client.rig for client in self._clients)])
+            return self._watched(self._clock())
+
+    def _watched(self, now_s: float) -> frozenset[str]:
+        asked = [rig for rig, at_s in self._looked_s.items() if at_s > now_s - LOOKED_S]
+        return frozenset([*asked, *(client.rig for client in self._clients)])
 
     @property
     def clients(self) -> int:
@@ -160,6 +174,8 @@ class Feed:
             self._clients.add(client)
             if rig in self._latest:
                 client.post(self._latest[rig])
+        if self.on_look is not None:
+            self.on_look()
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
             if client.item is None:
