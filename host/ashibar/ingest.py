@@ -17,7 +17,7 @@ from ashibar import calibrations
 from ashibar.boots import Boot, FrameArrays
 from ashibar.core import messages as wire
 from ashibar.core import topics
-from ashibar.core.accounting import Accounting
+from ashibar.core.accounting import Accounting, BootRecord
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, FrameError, decode, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
 from ashibar.rivals import Rivals
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ashibar.core.calibration import NodeCalibration
     from ashibar.core.timefit import TimeFit
     from ashibar.core.track import NodeSamples
-    from ashibar.io.journal import FrameRow, Reader
+    from ashibar.io.journal import BootRow, FrameRow, Reader
     from ashibar.io.journal.losses import Lost
     from ashibar.io.mqtt import Inbound
 
@@ -112,6 +112,7 @@ class Ingest:
         self._expected = frozenset(nodes)
         self._reader = reader
         self._boots: dict[tuple[str, int], Boot] = {}
+        self._over: dict[tuple[str, int], BootRow] = {}  # ended and settled: taken up only if asked for
         self._topics: dict[str, topics.Topic | str] = {}
         self._said: dict[tuple[int, int], wire.Calibration] = {}
         self._salvaged: SimpleQueue[Salvaged] = SimpleQueue()
@@ -125,6 +126,7 @@ class Ingest:
         self.accounting = Accounting()
         self.nodes.clear()
         self._boots.clear()
+        self._over.clear()
         self._restore()
 
     def refuse(self, message: Inbound, reason: str) -> Intake:
@@ -182,29 +184,29 @@ class Ingest:
         while not self._salvaged.empty():
             found = self._salvaged.get()
             for row in found.provisional:
-                boot = self._boots.get((names.get(row.node, ""), row.boot))
+                boot = self._boot((names.get(row.node, ""), row.boot))
                 if boot is not None:
                     boot.adopt([row], batch)
             for lost in found.lost:
-                boot = self._boots.get((names.get(lost.node, ""), lost.boot))
+                boot = self._boot((names.get(lost.node, ""), lost.boot))
                 if boot is not None:
                     boot.lose(lost, batch, found.utc_us)
             batch.extend(found.batch)
 
     def about_utc_us(self, node: str, boot: int, device_us: int) -> int | None:
         """Return when a device time of a boot was, None while that is not known."""
-        known = self._boots.get((node, boot))
+        known = self._boot((node, boot))
         return None if known is None else known.utc_us(device_us)
 
     def fit_of(self, node: str, boot: int) -> TimeFit | None:
         """Return the map of time of a boot, None while there is none."""
-        known = self._boots.get((node, boot))
+        known = self._boot((node, boot))
         return None if known is None else known.fit
 
     def clock_bound_us(self, node: str) -> int | None:
         """Return how far the stamps of a node's current boot may be off, None while there is no fit."""
         known = self.nodes.get(node)
-        boot = None if known is None or known.boot is None else self._boots.get((node, known.boot))
+        boot = None if known is None or known.boot is None else self._boot((node, known.boot))
         return None if boot is None else boot.bound_us
 
     # Topics
@@ -267,8 +269,9 @@ class Ingest:
             node.health = content
             row = (node.id, message.utc_us, _json(content))
             intake.batch.statements.append((sinks.HEALTH, [row]))
-            if (node.name, content.boot) in self._boots:
-                self._boots[node.name, content.boot].account.report_taken(content.samples)
+            boot = self._boot((node.name, content.boot))
+            if boot is not None:
+                boot.account.report_taken(content.samples)
         elif isinstance(content, wire.Weight):
             node.weight = content
         elif isinstance(content, wire.Reply):
@@ -326,7 +329,7 @@ class Ingest:
     def _enter_boot(self, intake: Intake, node: Node, number: int, utc_us: int) -> Boot:
         """Return a boot of a node; one never seen before becomes its current one and ends the others."""
         key = (node.name, number)
-        boot = self._boots.get(key)
+        boot = self._boot(key)
         if boot is not None:
             return boot
         boot = self._boots[key] = Boot(node.id, self.accounting.boot(node.name, number), number, utc_us)
@@ -425,12 +428,27 @@ class Ingest:
             names[node_id].calibrations |= known
         for node_id, boot_number, number in on_record.refused:
             names[node_id].refused |= {(boot_number, number)}
-        for row in self._reader.boots():
+        rows = self._reader.boots()
+        unsettled = set(self._reader.boots_with_provisional())
+        newest = {row.node: row.boot for row in rows}
+        for row in rows:
             node = names[row.node]
+            record = msgspec.json.decode(row.counts, type=BootRecord)
+            if record.ended and newest[row.node] != row.boot and (row.node, row.boot) not in unsettled:
+                self.accounting.restore(record)
+                self._over[node.name, row.boot] = row
+                continue
             boot = Boot.restore(row, self.accounting, self._reader)
             self._boots[node.name, row.boot] = boot
             node.boot = row.boot  # in order of their first sight: the last one stays
             node.newest = _newest(boot)
+
+    def _boot(self, key: tuple[str, int]) -> Boot | None:
+        """Return a boot that is known; of years of them only a few are ever asked for again."""
+        row = self._over.pop(key, None)
+        if row is not None:
+            self._boots[key] = Boot.restore(row, self.accounting, self._reader)
+        return self._boots.get(key)
 
 
 def _newest(boot: Boot) -> int | None:

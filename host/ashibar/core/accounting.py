@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,8 +25,8 @@ Reason = Literal["pending", "lost", "not_sent"]
 class Gap(msgspec.Struct, frozen=True):
     """Samples the record should have and has not, `from` and `to` inclusive; None: not known.
 
-    `pending`: the frames may still come. `lost`: the node no longer holds them, and nobody stored them or what
-    was stored cannot be read. `not_sent`: the node took the
+    `pending`: the frames may still come. `lost`: the node no longer holds them, and nobody stored them or
+    what was stored cannot be read. `not_sent`: the node took the
     samples and put them into no frame (its sequences are the frames on both sides). `from_utc`, `to_utc`:
     Unix seconds of the last sample stored before and the first one after. A stretch that is partly lost and
     partly pending cannot be divided in samples until the rest has come: `samples` is then None in its parts.
@@ -152,12 +152,22 @@ class FrameColumns:
         )
 
 
+class _Told(NamedTuple):
+    """What a boot's account said, and after which changes."""
+
+    state: tuple[int, int]
+    summary: BootSummary
+    gaps: list[Gap]
+
+
 class BootAccount:
     """The account of one boot of one node, with its ledger of sequences."""
 
     def __init__(self, node: str, boot: int, record: BootRecord | None = None) -> None:
         self._record = record or BootRecord(node, boot)
         self.ledger = Ledger(self._record.stored, self._record.on_record_lost)
+        self._told: _Told | None = None
+        self._changes = 0
 
     @property
     def newest_index(self) -> int:
@@ -167,6 +177,7 @@ class BootAccount:
 
     def fold(self, frames: FrameColumns) -> NDArray[np.bool_]:
         """Enter received frames; return bool[K], true where the frame is new and has to be stored."""
+        self._changes += 1
         late = self.ledger.late
         new = self.ledger.receive_many(frames.seq)
         last_seq = frames.last_seq
@@ -208,6 +219,7 @@ class BootAccount:
 
         `beside` are the stored frames next to them, whose indices say what is missing.
         """
+        self._changes += 1
         record = self._record
         record.taken_reported = max(record.taken_reported, self.newest_index)  # it was there once
         for first, last in spans:
@@ -219,6 +231,7 @@ class BootAccount:
 
     def report_taken(self, samples: int) -> None:
         """Take note of the node's own count of samples taken (its `health`)."""
+        self._changes += 1
         self._record.taken_reported = max(self._record.taken_reported, samples)
 
     def end(self, tail_up_to: int | None = None, *, count_final: bool = False) -> None:
@@ -227,6 +240,7 @@ class BootAccount:
         `tail_up_to`: at most so many samples came after the newest known, None: unknown. `count_final`: the
         count last reported by the node was its last, so there is no unknown tail.
         """
+        self._changes += 1
         self._record.ended = True
         self._record.tail_up_to = tail_up_to
         self._record.count_final = count_final
@@ -263,6 +277,13 @@ class BootAccount:
             tail_unknown=record.ended and not record.count_final,
             tail_up_to=0 if record.count_final else record.tail_up_to,
         )
+
+    def told(self) -> _Told:
+        """Return summary and gaps, worked out once for each change: most boots are long over."""
+        state = (self.ledger.changes, self._changes)
+        if self._told is None or self._told.state != state:
+            self._told = _Told(state, self.summary(), self.gaps())
+        return self._told
 
     def record(self) -> BootRecord:
         """Return what has to be stored to take the account up again."""
@@ -398,7 +419,8 @@ class Accounting:
     def summary(self, node: str | None = None) -> Summary:
         """Return the account of one node, or of all, over all boots known."""
         accounts = [each for key, each in self._boots.items() if node in (None, key[0])]
-        boots = [account.summary() for account in accounts]
+        told = [account.told() for account in accounts]
+        boots = [each.summary for each in told]
         pending, lost = sum(b.pending for b in boots), sum(b.lost for b in boots)
         not_sent = sum(b.not_sent for b in boots)
         return Summary(
@@ -413,7 +435,7 @@ class Accounting:
             late=sum(b.late_frames for b in boots),
             unreadable=sum(n for name, n in self.unreadable.items() if node in (None, name)),
             tails_unknown=sum(b.tail_unknown for b in boots),
-            gaps=[gap for account in accounts for gap in account.gaps()],
+            gaps=[gap for each in told for gap in each.gaps],
             boots=boots,
         )
 

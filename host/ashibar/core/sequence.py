@@ -104,6 +104,7 @@ class Ledger:
         self.lost = IntervalSet(lost)
         self.late = 0
         self.duplicates = 0
+        self.changes = 0  # goes up with whatever changes `stored` or `lost`
         self._recovered: list[int] = []
         self._upto = -1
 
@@ -125,6 +126,7 @@ class Ledger:
 
     def receive(self, seq: int) -> Receipt:
         """Enter one sequence; the caller stores the frame unless it is a duplicate."""
+        self.changes += 1
         if seq in self.stored:
             self.duplicates += 1
             return Receipt.DUPLICATE
@@ -141,6 +143,7 @@ class Ledger:
 
         A run that continues the boot, the usual case, costs the same however long it is.
         """
+        self.changes += 1
         new = np.ones(len(seqs), np.bool_)
         wide = seqs.astype(np.int64)
         breaks = np.flatnonzero(np.diff(wide) != 1) + 1
@@ -151,12 +154,14 @@ class Ledger:
 
     def cover(self, first: int, last: int) -> None:
         """Enter sequences that a stored decimated frame stands for: they will not come by themselves."""
+        self.changes += 1
         for seq in range(first, last + 1):
             self.lost.discard(seq)
         self.stored.add(first, last)
 
     def lose(self, first: int, last: int) -> None:
         """Put on record as lost what was stored and cannot be read any more."""
+        self.changes += 1
         self.stored.cut(first, last)
         self.lost.add(first, last)
 
@@ -175,6 +180,7 @@ class Ledger:
     def lost_below(self, oldest: int) -> list[Interval]:
         """Put on record as lost what is below `oldest` and not stored; return what is new, ascending."""
         newly = holes(self.upto + 1, oldest - 1, self.stored, self.lost) if oldest > self.upto + 1 else []
+        self.changes += bool(newly)
         for first, last in newly:
             self.lost.add(first, last)
         return newly
