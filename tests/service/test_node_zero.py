@@ -4,8 +4,10 @@ import json
 
 import pytest
 from ashibar.core import requests
+from ashibar.core.messages import Reply, SessionZero
 from ashibar.io.mqtt import NotConnectedError
 from ashibar.service.desk import ConflictError
+from ashibar.service.node_zero import Said, Taken
 from bars import KG
 from nodes import SPAN_N_PER_COUNT, ZERO_COUNT, about
 
@@ -180,3 +182,39 @@ def test_a_zero_that_waits_when_the_host_stops_is_answered(virtual, wire):
     virtual.daemon.side.service.stop(virtual.daemon.committer.submit, virtual.now_us)
     with pytest.raises(ConflictError, match="the host is stopping"):
         answer.result(5)
+
+
+def said_by_two(head, foot):
+    said = Said(5, requests.ZeroNow(by="Mei"), {"a": "bars-head", "b": "bars-foot"})
+    for number, node, reply in (("a", "bars-head", head), ("b", "bars-foot", foot)):
+        if reply is not None:
+            said.take(node, Reply(number, "zero", **reply))
+    said.keeping += said.waiting.values()
+    return said
+
+
+TOOK = {"ok": True, "result": {"zero": {"counts": [7, 8]}, "offset_n": [0.1, 0.2]}}
+
+
+def test_of_several_nodes_each_is_named_and_what_is_done_already_is_said():
+    both = said_by_two(TOOK, TOOK)
+    assert (both.refusal(), both.note()) == (None, None)
+    assert both.taken["bars-foot"] == Taken(SessionZero([7, 8]), [0.1, 0.2])
+    half = said_by_two(TOOK, {"ok": False, "reason": "free expected, 3 kg came: take it off"})
+    assert str(half.refusal()) == "bars-foot: free expected, 3 kg came: take it off; bars-head zeroed already"
+    silent = said_by_two(None, None)
+    assert silent.refusal() is None
+    assert silent.note().startswith("bars-head and bars-foot did not take this zero and keep their own")
+    assert said_by_two(TOOK, None).note().startswith("bars-foot did not take this zero and keeps its own")
+
+
+def test_confirming_helps_only_where_every_refusal_asks_for_it():
+    asks, other = {"ok": False, "reason": "look, then confirm"}, {"ok": False, "reason": "it moved"}
+    assert said_by_two(asks, asks).refusal().confirm
+    assert not said_by_two(asks, other).refusal().confirm
+
+
+def test_a_reply_under_another_nodes_name_is_not_taken():
+    said = Said(5, requests.ZeroNow(by="Mei"), {"a": "bars-head"})
+    said.take("bars-foot", Reply("a", "zero", **TOOK))
+    assert (said.taken, said.refused, said.waiting) == ({}, {}, {"a": "bars-head"})

@@ -47,8 +47,9 @@ class Said:
 
     def take(self, node: str, reply: Reply) -> None:
         """Take a node's reply to this wish; any other is none of its."""
-        if self.waiting.pop(reply.id, None) != node:
+        if self.waiting.get(reply.id) != node:
             return
+        del self.waiting[reply.id]
         if not reply.ok:
             reason = reply.reason or "a reason expected, none came: try again"
             if reason.startswith(UNKNOWN_COMMAND):
