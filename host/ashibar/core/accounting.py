@@ -201,6 +201,7 @@ class BootAccount:
 
     def fold_next(self, seq: int, sample_index: int, samples: int, utc_us: tuple[int, int]) -> None:
         """Enter a frame that `follows`, not decimated, with the times of its ends; as `fold`."""
+        self._changes += 1
         self.ledger.stored.add(seq, seq)
         record = self._record
         record.samples += samples
