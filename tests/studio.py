@@ -58,7 +58,8 @@ class Studio:
 
     def start(self):
         """Begin, or begin again as after a restart."""
-        self.ingest = Ingest("test", ["bars"], Reader(self.path))
+        nodes = {cell.node for cell in self.rig.cells}
+        self.ingest = Ingest("test", nodes, Reader(self.path))
         self.desk = Desk(lambda: None)
         self.live = LiveRig(RIG, configured(self.config, self.rig, self.now_us))
         around = Surroundings(self.ingest, lambda: 0.5, lambda: None)
@@ -93,10 +94,10 @@ class Studio:
         self.work()
         return answer.result(timeout=0)
 
-    def hear(self, topic, payload):
+    def hear(self, topic, payload, node="bars"):
         """Take one message now."""
         message = Inbound(
-            f"ashibar/v1/test/bars/{topic}", payload, 1, 1, False, self.now_us - T0, self.now_us, 1
+            f"ashibar/v1/test/{node}/{topic}", payload, 1, 1, False, self.now_us - T0, self.now_us, 1
         )
         intake = self.ingest.take([message])
         self.service.note_late(intake.samples, intake.batch, self.now_us)
@@ -106,21 +107,21 @@ class Studio:
         if intake.abouts_changed:
             self.service.nodes_changed(self.now_us)
 
-    def about(self):
+    def about(self, node="bars", boot=BOOT, names=HANGERS):
         """Let the node say what it is."""
         calibration = {
             "id": 1, "by": "bench", "unix_s": T0 / 1e6 - 3600,
-            "cells": [{"zero_count": ZERO, "span_n_per_count": SPAN}] * 4,
+            "cells": [{"zero_count": ZERO, "span_n_per_count": SPAN}] * len(names),
         }  # fmt: skip
-        session = {"unix_s": T0 / 1e6, "device_us": 0, "counts": [ZERO] * 4}
+        session = {"unix_s": T0 / 1e6, "device_us": 0, "counts": [ZERO] * len(names)}
         told = {
             "firmware": "1", "manifest": None, "board": "virtual", "adc": "hx711", "runtime": "test",
-            "boot": BOOT, "reset_cause": "power on", "rate_hz": 80, "samples_per_frame": PER_FRAME,
-            "backlog_frames": 480, "cells": [{"name": name, "capacity_n": 1961.33} for name in HANGERS],
+            "boot": boot, "reset_cause": "power on", "rate_hz": 80, "samples_per_frame": PER_FRAME,
+            "backlog_frames": 480, "cells": [{"name": name, "capacity_n": 1961.33} for name in names],
             "calibration": calibration,
-            "zeros": {"factory": [0] * 4, "calibration": [ZERO] * 4, "session": session},
+            "zeros": {"factory": [0] * len(names), "calibration": [ZERO] * len(names), "session": session},
         }  # fmt: skip
-        self.hear("about", msgspec.json.encode(told))
+        self.hear("about", msgspec.json.encode(told), node)
 
     def play(self, deliveries, requests_at=(), until_us=None):
         """Deliver (time, payload) and make requests (time, function of this) in order of time."""

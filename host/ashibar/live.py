@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from ashibar.core import evaluate
+from ashibar.core.align import HOLD_US
 from ashibar.core.figure import Figure, figure, glance
 from ashibar.core.messages import Display
 from ashibar.core.track import NodeSamples
@@ -56,6 +57,7 @@ class LiveRig:
         self._trend_us = np.iinfo(np.int64).min
         self._figure: Figure | None = None
         self._changes: deque[_Change] = deque()
+        self._waiting: list[NodeSamples] = []  # of nodes that are beyond a change the others are not at
 
     @property
     def newest_us(self) -> int | None:
@@ -90,13 +92,26 @@ class LiveRig:
         mine = [each for each in samples if each.node in self.params.columns]
         if not mine:
             return False
-        while self._changes and any(int(each.utc_us[-1]) >= self._changes[0].from_us for each in mine):
-            change = self._changes.popleft()
-            before, mine = _cut(mine, change.from_us)
+        mine = [*self._waiting, *mine]
+        while self._changes:
+            before, after = _cut(mine, self._changes[0].from_us)
             self._evaluate(before, seen)
-            self._apply(change, seen)
+            if not self._reached(self._changes[0].from_us, after):
+                self._waiting = after
+                return True
+            self._apply(self._changes.popleft(), seen)
+            mine = after
+        self._waiting = []
         self._evaluate(mine, seen)
         return True
+
+    def _reached(self, at_us: int, after: Sequence[NodeSamples]) -> bool:
+        """Tell whether no node has anything more to say of the time before a change, or is waited for."""
+        if not after:
+            return False
+        there = {each.node for each in after}
+        newest_us = max(int(each.utc_us[-1]) for each in after)
+        return there.issuperset(self.params.nodes) or newest_us - at_us > HOLD_US
 
     def change(self, from_us: int, params: RigParameters, applied: Callable[[], None]) -> None:
         """Use other parameters for samples stamped `from_us` or later.
@@ -109,6 +124,9 @@ class LiveRig:
         """Begin changes for which no sample came."""
         while self._changes and now_us - self._changes[0].from_us > CHANGE_WITHIN_US:
             self._apply(self._changes.popleft(), seen)
+            if not self._changes:
+                waiting, self._waiting = self._waiting, []
+                self._evaluate(waiting, seen)
 
     def provisional(self) -> Evaluation:
         """Return the newest samples before they are final, without those that may yet be spikes."""

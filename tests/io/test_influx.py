@@ -1,5 +1,8 @@
 """The InfluxDB sink behind the journal's cursor, against the real engine, read back by InfluxQL."""
 
+import json
+import urllib.request
+
 import numpy as np
 import pytest
 from ashibar.core import chain, requests
@@ -123,6 +126,35 @@ def test_a_corrected_body_weight_is_in_influxdb_and_in_the_log(host, node, influ
         host.side.desk.ask(
             requests.CorrectionGiven(by="A", seq=weight.seq, why="no", data={"value_n": 5.0})
         ).result(10)
+
+
+def test_a_calibration_corrected_through_the_service_is_in_influxdb_and_in_the_log(host, node, influx):
+    counts = np.tile([11_000, 21_000, 31_000, 41_000], 2)
+    node.play(420, counts=counts)  # 10.5 s
+    wait_until(lambda: node.upto == 419 and caught_up(host), "the sink to catch up")
+    before = influx.query("SELECT count(left_head_n), max(left_head_n), max(bar_load_n) FROM load")[0]
+    assert (before["count"], before["max"], before["max_1"]) == (840, 10.0, 100.0)
+    cells = [{"zero_count": 1000, "span_n_per_count": 0.00102}] * 4  # 2 % more than was entered
+    content = {
+        "by": "A", "seq": 0, "why": "the reference mass was weighed again",
+        "data": {"calibration": {"node": "bars-1", "id": 1, "cells": cells}},
+    }  # fmt: skip
+    request = urllib.request.Request(f"{host.url}api/v1/log/corrections", json.dumps(content).encode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        entry = json.load(answer)
+    assert (entry["kind"], entry["data"]["corrects"]) == ("correction", 0)
+    log = SafetyReader(host.journal.path)
+    (line,) = wait_until(lambda: log.log_of(kinds=("influxdb-recomputed",)), "the log to say so")
+    log.close()
+    said = chain.from_line(line).data
+    assert (said["rig"], said["why"], said["points"]) == ("room-1", "calibration 1 of bars-1", 840)
+    wait_until(lambda: caught_up(host) and host.sink.status.recomputing == 0, "the rest")
+    after = influx.query(
+        "SELECT count(left_head_n), min(left_head_n), min(bar_load_n), max(bar_load_n) FROM load"
+    )[0]
+    assert (after["count"], after["min"]) == (840, pytest.approx(10.2))
+    assert (after["min_1"], after["max"]) == (pytest.approx(102.0), pytest.approx(102.0))
 
 
 def test_the_account_says_how_far_influxdb_is(host, node):

@@ -159,10 +159,11 @@ def flush(state: State, params: RigParameters) -> tuple[State, Evaluation]:
         series[node] = series[node].then(rest)
     if len(params.nodes) == 1:
         rows = series[params.nodes[0]]
+        series = {node: item.take(slice(len(item), None)) for node, item in series.items()}
     else:
         newest = max((int(item.utc_us[-1]) for item in series.values() if len(item)), default=state.after_us)
         rows = align.aligned(series, state.after_us, newest, params)
-    series = {node: item.take(slice(len(item), None)) for node, item in series.items()}
+        series = {node: _from_last(item, newest) for node, item in series.items()}
     return _finish(state, (tracks, series), rows, (), params)
 
 
