@@ -69,6 +69,7 @@ def test_what_is_told_of_a_boot_follows_every_change_of_its_account(journal):
         lambda: ingest.take([samples(BOOTS, FRAMES)]),
         lambda: ingest.take([samples(BOOTS, 15)]),
         lambda: ingest.take([samples(BOOTS, 15)]),
+        lambda: ingest.take([samples(BOOTS, FRAMES + 1)]),
         lambda: ingest.take([message("samples", frame(BOOTS, 40, oldest=38), START_US + 70 * BOOT_US)]),
         lambda: account.report_taken(10_000),
         account.end,
