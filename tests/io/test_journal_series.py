@@ -203,7 +203,7 @@ def test_any_span_comes_in_at_most_as_many_points_as_asked(bench):
 
 def test_the_page_gets_a_series_as_json_with_null_for_unknown(bench):
     bench.store(Batch(frames=rows(80)))
-    app = create_app(Feed(), SimpleNamespace(rigs=lambda: []))
+    app = create_app(Feed(), SimpleNamespace(rigs=list))
     app.include_router(series_router(bench.series))
 
     def get(path, params):
