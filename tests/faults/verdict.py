@@ -179,7 +179,13 @@ def _judge_points(verdict, stamps, influx, accepted, damaged, aside):  # noqa: P
         verdict.points += len(times)
         refused = (wanted - times) & aside.get(f"room-{number}", set())
         verdict.points_rejected += len(refused)
-        verdict.points_missing += len(wanted - times - refused) + len(expected) - len(wanted)
+        never, same = wanted - times - refused, len(expected) - len(wanted)
+        verdict.points_missing += len(never) + same
+        if never or same:
+            at = sorted(never)[:5]
+            verdict.notes.append(
+                f"{name}: {len(never)} points never written {at}, {same} under the stamp of another"
+            )
         extra = len(times - wanted)
         known = min(extra, damaged.get(name, 0))  # written before the page was damaged
         verdict.points_of_moved += known
