@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ashibar.core.accounting import Summary
-    from ashibar.core.messages import Display
     from ashibar.core.track import NodeSamples
     from ashibar.fresh import FreshLane
     from ashibar.ingest import Ingest, Intake
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from ashibar.web.feed import Feed
 
 log = logging.getLogger(__name__)
+
+Outgoing = tuple[str, bytes, int, bool]  # topic, payload, QoS, retained
 
 MAX_BATCH: Final = 4000  # a backlog costs less the more of it is evaluated at once; live it is a frame or two
 BEAT_S: Final = 0.2  # samples that nothing depends on wait so long for each other; the timers are multiples
@@ -275,10 +276,9 @@ class Pipeline:
         self._publish_fresh(now_s)
         if "figure" in due:
             self._publish_all(now_s)
-        if "display" in due and self._link.connected:
-            self._send_displays()
-        if "committed" in due and self._link.connected:
-            self._send_committed()
+        if self._link.connected:
+            displays = self._displays() if "display" in due else []
+            self._send(displays + (self._newly_committed() if "committed" in due else []))
         if "account" in due:
             self._account()
         if "settle" in due:
@@ -286,24 +286,30 @@ class Pipeline:
             if batch:
                 self._committer.submit(batch)
 
-    def _send_committed(self) -> None:
-        """Tell each node that is there how far it is stored."""
+    def _newly_committed(self) -> list[Outgoing]:
+        """Return what tells each node that is there how far it is stored."""
+        found: list[Outgoing] = []
         for node in self._ingest.nodes.values():
             if node.boot is None or node.state in ("lost", "offline"):
                 continue
             upto = self._committed.get((node.name, node.boot), -1)
-            self._send(node.name, topics.Kind.COMMITTED, Committed(node.boot, upto), qos=1)
+            topic = topics.build(self._studio, node.name, topics.Kind.COMMITTED)
+            found.append((topic, encode(Committed(node.boot, upto)), 1, True))
+        return found
 
-    def _send_displays(self) -> None:
-        now_us = self._utc_us()
-        for rig in self._rigs:
-            display = self._service.display(rig, self._feed.server_id, now_us)
-            for node in rig.params.nodes:
-                self._send(node, topics.Kind.DISPLAY, display, qos=0)
+    def _displays(self) -> list[Outgoing]:
+        """Return what each node is to show."""
+        now_us, server = self._utc_us(), self._feed.server_id
+        shown = [(rig.params.nodes, encode(self._service.display(rig, server, now_us))) for rig in self._rigs]
+        return [
+            (topics.build(self._studio, node, topics.Kind.DISPLAY), payload, 0, False)
+            for nodes, payload in shown
+            for node in nodes
+        ]
 
-    def _send(self, node: str, kind: topics.Kind, content: Committed | Display, *, qos: int) -> None:
+    def _send(self, messages: list[Outgoing]) -> None:
         try:
-            self._link.publish(topics.build(self._studio, node, kind), encode(content), qos, retain=qos > 0)
+            self._link.publish_many(messages)
         except NotConnectedError:
             return  # said again at the next turn
 

@@ -56,6 +56,33 @@ def test_many_acknowledgements_are_one_write_in_order(connected):
     assert broker.recv(65536) == b"".join(struct.pack("!BBH", 0x40, 2, mid) for mid in range(1, 501))
 
 
+def packet_of(topic, payload, qos, retain, mid=None):
+    """A PUBLISH, written from the standard."""
+    head = struct.pack("!H", len(topic)) + topic.encode() + (struct.pack("!H", mid) if qos else b"") + b"\x00"
+    size, length = len(head) + len(payload), b""
+    while True:
+        size, digit = divmod(size, 128)
+        length += bytes([digit | (0x80 if size else 0)])
+        if not size:
+            return bytes([0x30 | qos << 1 | retain]) + length + head + payload
+
+
+def test_many_messages_are_one_write_in_order(connected):
+    client, broker, _ = connected
+    messages = [
+        ("a/display", b"{}", 0, False),
+        ("a/committed", b"x" * 200, 1, True),
+        ("b/committed", b"", 1, True),
+    ]
+    client.publish_many(messages)
+    client.loop(1.0)
+    mids = [None, 1, 2]
+    assert broker.recv(65536) == b"".join(packet_of(*m, mid) for m, mid in zip(messages, mids, strict=True))
+    broker.sendall(b"\x40\x02\x00\x01")
+    assert client.loop(1.0) == MQTTErrorCode.MQTT_ERR_SUCCESS
+    client.publish_many([])
+
+
 def test_what_came_before_the_end_of_the_connection_is_still_handled(connected):
     client, broker, came = connected
     broker.sendall(publish(1, b"last"))

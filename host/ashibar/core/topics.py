@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 ROOT: Final = "ashibar/v1"
@@ -54,6 +55,7 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
+@lru_cache(maxsize=1024)
 def build(studio: str, node: str, kind: Kind) -> str:
     """Return the topic of one kind of payload of one node; raise TopicError on a bad name."""
     return str(Topic(check_name(studio, "studio"), check_name(node, "node"), kind))

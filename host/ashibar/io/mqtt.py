@@ -212,6 +212,16 @@ class Link:
         if result.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise NotConnectedError(f"could not publish {topic!r}: {paho.error_string(result.rc)}")
 
+    def publish_many(self, messages: Sequence[tuple[str, bytes, int, bool]]) -> None:
+        """Send (topic, payload, qos, retain) in order in one write, once; `publish` sends QoS 1 again.
+
+        Raises NotConnectedError when there is no connection.
+        """
+        client = self._client
+        if client is None or not self._accepted:
+            raise NotConnectedError("expected a connection to publish, there is none; it is being made again")
+        client.publish_many(messages)
+
     # The supervisor: connect, wait for the end, back off, again.
 
     def _supervise(self) -> None:

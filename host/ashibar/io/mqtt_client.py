@@ -1,4 +1,4 @@
-"""paho's client at less cost a message: one read of the socket for many packets, one write for many PUBACKs.
+"""paho's client at less cost a message: one read of the socket for many packets, one write for many.
 
 What it overrides is not public in paho: the version is pinned, and tests/io/test_mqtt_client.py holds it to
 these names.
@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MessageType, MQTTErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 READ_BYTES: Final = 65_536
 PUBACK: Final = struct.Struct("!BBH")
@@ -32,6 +32,23 @@ class BurstClient(paho.Client):
         if mids:
             packets = b"".join(PUBACK.pack(MessageType.PUBACK, 2, mid) for mid in mids)
             self._packet_queue(MessageType.PUBACK, packets, mids[-1], 1)
+
+    def publish_many(self, messages: Iterable[tuple[str, bytes, int, bool]]) -> None:
+        """Publish (topic, payload, QoS 0 or 1, retain) in order, in one write; nothing is sent again."""
+        packets = b"".join([self._publish_packet(*message) for message in messages])
+        if packets:
+            self._packet_queue(MessageType.PUBLISH, packets, 0, 1)
+
+    def _publish_packet(self, topic: str, payload: bytes, qos: int, retain: bool) -> bytes:
+        name = topic.encode()
+        head = struct.pack("!H", len(name)) + name
+        if qos:
+            head += struct.pack("!H", self._mid_generate())
+        if self._protocol == paho.MQTTv5:
+            head += b"\x00"  # no properties
+        packet = bytearray([MessageType.PUBLISH | qos << 1 | retain])
+        self._pack_remaining_length(packet, len(head) + len(payload))
+        return bytes(packet) + head + payload
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Read the socket once and handle all packets that came: select() does not know of what is here."""
