@@ -2,22 +2,28 @@
 
 import socket
 import struct
+from itertools import pairwise
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
 from ashibar.io.mqtt_client import BurstClient
+from hypothesis import given
+from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 
 
-@pytest.fixture
-def connected():
+@pytest.fixture(params=[False, True], ids=["paho's way", "the short way"])
+def connected(request):
     """A client that has its CONNACK, the broker's end of its connection, and what it was given."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = BurstClient(CallbackAPIVersion.VERSION2, "x", protocol=paho.MQTTv5, manual_ack=True)
         came = []
         client.on_message = lambda _client, _data, message: came.append((message.mid, message.payload))
+        if request.param:
+            client.on_came = lambda _topic, payload, mid, _qos, _retain: came.append((mid, payload))
         client.connect("127.0.0.1", listener.getsockname()[1], keepalive=60)
         broker = listener.accept()[0]
         broker.recv(1000)
@@ -56,9 +62,10 @@ def test_many_acknowledgements_are_one_write_in_order(connected):
     assert broker.recv(65536) == b"".join(struct.pack("!BBH", 0x40, 2, mid) for mid in range(1, 501))
 
 
-def packet_of(topic, payload, qos, retain, mid=None):
+def packet_of(topic, payload, qos, retain, mid=None, *, v5=True):
     """A PUBLISH, written from the standard."""
-    head = struct.pack("!H", len(topic)) + topic.encode() + (struct.pack("!H", mid) if qos else b"") + b"\x00"
+    name = topic.encode()
+    head = struct.pack("!H", len(name)) + name + (struct.pack("!H", mid) if qos else b"") + b"\x00" * v5
     size, length = len(head) + len(payload), b""
     while True:
         size, digit = divmod(size, 128)
@@ -97,3 +104,42 @@ def test_what_is_overridden_is_still_what_paho_calls():
         assert callable(getattr(paho.Client, name))
     assert "_sock_recv" in paho.Client._packet_read.__code__.co_names
     assert "loop_read" in paho.Client._loop.__code__.co_names
+
+
+wire = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "ashibar/v1/quiet-room/bars-1/samples", "\u00e9" * 70]),
+        st.one_of(st.binary(max_size=40), st.binary(min_size=120, max_size=300)),
+        st.integers(0, 1),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(wire, st.sampled_from([paho.MQTTv311, paho.MQTTv5]), st.lists(st.integers(1, 700), max_size=4))
+def test_both_ways_take_the_same_messages_out_of_the_same_bytes(messages, version, cuts):
+    data = b"".join(
+        packet_of(topic, payload, qos, retain, mid, v5=version == paho.MQTTv5)
+        for mid, (topic, payload, qos, retain) in enumerate(messages, 1)
+    )
+    edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
+    pieces = [data[start:stop] for start, stop in pairwise(edges) if stop > start]
+    assert came_of(pieces, version, short=True) == came_of(pieces, version, short=False)
+
+
+def came_of(pieces, version, *, short):
+    """What a client hands on when its socket gives these pieces, one a turn."""
+    client, came = BurstClient(CallbackAPIVersion.VERSION2, "x", protocol=version, manual_ack=True), []
+
+    def take(topic, payload, mid, qos, retain):
+        came.append((topic, bytes(payload), mid, qos, bool(retain)))
+
+    client.on_message = lambda _c, _d, m: take(m._topic, m.payload, m.mid, m.qos, m.retain)
+    client.on_came = take if short else None
+    client._sock = SimpleNamespace(recv=lambda _: pieces_left.pop(0), close=lambda: None)
+    pieces_left = list(pieces)
+    while pieces_left:
+        assert client.loop_read() in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
+    client._sock = None
+    return came

@@ -320,43 +320,43 @@ class Link:
         self._install(client, self._connection, answered, closed, refused)
         return client
 
+    def _taker(self, connection: int) -> Callable[[bytes, bytes, int, int, bool], None]:
+        """Return what puts a message of a connection into the queue. Runs in paho's thread."""
+        queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
+        mono_us, utc_us = self._mono_us, self._utc_us
+        together = TOGETHER if self._version == paho.MQTTv5 else TOGETHER_V311
+
+        def came(topic: bytes, payload: bytes, mid: int, qos: int, retain: bool) -> None:
+            if qos == 0 and len(queue) > MAX_VOLATILE:
+                stats.volatile_dropped += 1
+                return
+            try:
+                name = topic.decode()
+            except UnicodeDecodeError:
+                name = "\ufffd"
+            stats.received += 1
+            inbound = Inbound(name, payload, mid, qos, retain, mono_us(), utc_us(), connection)
+            queue.append(inbound)
+            if not arrived.is_set() and (len(queue) >= together or self.is_urgent(inbound)):
+                arrived.set()
+            told()
+
+        return came
+
     def _install(
         self,
-        client: paho.Client,
+        client: BurstClient,
         connection: int,
         answered: threading.Event,
         closed: threading.Event,
         refused: list[str],
     ) -> None:
         """Set the callbacks of one client; they close over their connection's own number."""
-        queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
-        mono_us, utc_us = self._mono_us, self._utc_us
-        together = TOGETHER if self._version == paho.MQTTv5 else TOGETHER_V311
+        came = self._taker(connection)
 
         def on_message(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-            if message.qos == 0 and len(queue) > MAX_VOLATILE:
-                stats.volatile_dropped += 1
-                return
-            try:
-                topic = message.topic
-            except UnicodeDecodeError:
-                topic = "\ufffd"
-            stats.received += 1
-            payload = bytes(message.payload)  # no copy where it is bytes already
-            inbound = Inbound(
-                topic,
-                payload,
-                message.mid,
-                message.qos,
-                message.retain,
-                mono_us(),
-                utc_us(),
-                connection,
-            )
-            queue.append(inbound)
-            if not arrived.is_set() and (len(queue) >= together or self.is_urgent(inbound)):
-                arrived.set()
-            told()
+            topic = message._topic  # noqa: SLF001 (as it came: `topic` raises where it is no UTF-8)
+            came(topic, bytes(message.payload), message.mid, message.qos, message.retain)
 
         def on_connect(
             _client: paho.Client, _data: Any, flags: paho.ConnectFlags, reason: Any, _props: Any
@@ -382,6 +382,7 @@ class Link:
             self._granted(reasons)
 
         client.on_message = on_message
+        client.on_came = came
         client.on_subscribe = on_subscribe
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
