@@ -43,7 +43,7 @@ EARLY_S: Final = 0.05  # a turn that is made anyway serves timers due so soon
 COMMITTED_EVERY_S: Final = 0.4
 DISPLAY_EVERY_S: Final = BEAT_S
 FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
-FIGURE_AGAIN_S: Final = 0.09  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
+FIGURE_AGAIN_S: Final = 0.06  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
 UNWATCHED_EVERY_S: Final = 5.0  # where nobody looks: for the trend; who looks gets the figure of now
 ACCOUNT_EVERY_S: Final = 0.6
 SETTLE_EVERY_S: Final = 10.0
@@ -134,12 +134,19 @@ class Pipeline:
             try:
                 behind = self._lane is not None and self._lane.is_open
                 most = RECORD_BATCH if behind else MAX_BATCH
-                wait_s = LANE_WAIT_S if behind else self._timers["beat"].left_s(time.monotonic())
+                wait_s = LANE_WAIT_S if behind else self._wait_s(time.monotonic())
                 self.turn(self._link.receive(most, wait_s), time.monotonic())
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         self._account()
         self._service.stop(self._committer.submit, self._utc_us())
+
+    def _wait_s(self, now_s: float) -> float:
+        """Return how long to wait for messages: until the beat, or a figure held back is due."""
+        held = self._fresh & self._watched
+        due_s = min((self._published_s.get(rig, 0.0) for rig in held), default=now_s) + FIGURE_AGAIN_S
+        left_s = self._timers["beat"].left_s(now_s)
+        return min(left_s, max(0.0, due_s - now_s)) if held else left_s
 
     def turn(self, inbound: list[Inbound], now_s: float) -> None:
         """Take messages, then let time pass: one turn of the thread, which must not run beside it."""
