@@ -47,7 +47,7 @@ FIGURE_AGAIN_S: Final = 0.06  # a frame of 10 samples comes every 0.125 s; an ey
 UNWATCHED_EVERY_S: Final = 5.0  # where nobody looks: for the trend; who looks gets the figure of now
 ACCOUNT_EVERY_S: Final = 0.6
 SETTLE_EVERY_S: Final = 10.0
-WAIT_SAMPLES: Final = 20  # of a rig and node: 0.25 s; more of them are evaluated at once, as a backlog is
+WAIT_SAMPLES: Final = 40  # of a rig; more of them are evaluated at once, as a backlog is
 
 
 class Timer:
