@@ -45,7 +45,7 @@ def application(folder, version):
 
     collect("barnode")
     for path in sorted(files)[KEPT:]:
-        if path != "barnode/node.py":
+        if path not in ("barnode/node.py", "barnode/start.py"):
             del files[path]
     files["barnode/__init__.py"] = ('VERSION = "%s"\n' % version).encode()
     lines = ["ashibar-manifest 1 " + version]
