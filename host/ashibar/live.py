@@ -120,6 +120,20 @@ class LiveRig:
         """
         self._changes.append(_Change(from_us, params, applied))
 
+    def go_on(
+        self,
+        params: RigParameters,
+        changes: Sequence[tuple[int, RigParameters, Callable[[], None]]],
+        samples: Sequence[NodeSamples],
+        seen: Callable[[Evaluation], None],
+    ) -> None:
+        """Take up, before any sample, what an earlier run of the host had stored; the page's trend has it."""
+        self.params, self._state = params, evaluate.start(params)
+        for change in changes:
+            self.change(*change)
+        self.take(samples, seen)
+        self._trend = []
+
     def settle(self, now_us: int, seen: Callable[[Evaluation], None] = _ignore) -> None:
         """Begin changes for which no sample came."""
         while self._changes and now_us - self._changes[0].from_us > CHANGE_WITHIN_US:

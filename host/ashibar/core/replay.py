@@ -14,10 +14,9 @@ import numpy as np
 
 from ashibar.core import alarm_bank, session_summary
 from ashibar.core.alarm_conditions import SignalBlock, plan_alarms
-from ashibar.core.evaluate import Evaluation
 from ashibar.core.incident import Incident, capture
 from ashibar.core.records import RefusedError
-from ashibar.core.replay_signal import COLUMNS
+from ashibar.core.replay_signal import rows_of
 from ashibar.core.session import Change as SessionChange
 from ashibar.core.session import (
     Clock,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from ashibar.core.alarm import Act, AlarmState, Transition
     from ashibar.core.alarm_conditions import Limits
+    from ashibar.core.evaluate import Evaluation
 
 EARLIEST_US: Final = -(2**62)
 RUNNING: Final = (Phase.LIVE, Phase.ASKING)
@@ -138,24 +138,20 @@ def derive(
         course.spikes += sum(from_us <= spike.utc_us <= until_us for spike in result.spikes)
         before, inside = result.utc_us < from_us, (result.utc_us >= from_us) & (result.utc_us <= until_us)
         if before.any():
-            course.prepare(_rows(result, before))
-        rest = result if inside.all() else _rows(result, inside)
+            course.prepare(rows_of(result, before))
+        rest = result if inside.all() else rows_of(result, inside)
         while len(rest) and waiting:
             cut = _position(rest.utc_us, waiting[0].after_us)
             if cut == len(rest):
                 break
-            course.take(_rows(rest, slice(0, cut)))
+            course.take(rows_of(rest, slice(0, cut)))
             course.change(waiting.pop(0))
-            rest = _rows(rest, slice(cut, None))
+            rest = rows_of(rest, slice(cut, None))
         course.take(rest)
     for change in waiting:
         if change.after_us <= until_us:
             course.change(change)
     return course.finish(until_us)
-
-
-def _rows(result: Evaluation, which: slice | NDArray[np.bool_]) -> Evaluation:
-    return Evaluation(*(getattr(result, name)[which] for name in COLUMNS))
 
 
 def _until(block: SignalBlock, until_us: int) -> SignalBlock:

@@ -18,6 +18,8 @@ from ashibar.core.session_summary import Account
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from ashibar.core.evaluate import State
     from ashibar.core.rig import RigParameters
     from ashibar.core.track import NodeSamples
@@ -33,6 +35,11 @@ class InForce:
 
     from_us: int
     params: RigParameters
+
+
+def rows_of(result: Evaluation, which: slice | NDArray[np.bool_]) -> Evaluation:
+    """Give the rows that `which` picks, without what was dropped beside them."""
+    return Evaluation(*(getattr(result, name)[which] for name in COLUMNS))
 
 
 def evaluations(windows: Iterable[Sequence[NodeSamples]], history: Sequence[InForce]) -> Iterator[Evaluation]:

@@ -47,7 +47,7 @@ def derive_span(
     taken = Taken()
     nodes = _nodes(parameters)
     frames = windows(reader, nodes, from_us - EDGE_US, to_us + MARGIN_US)
-    signal = evaluations(_told(taken.add(frames), progress), _points(parameters, held))
+    signal = evaluations(_told(taken.add(frames), progress), points_of(parameters, held))
     lead = _begin(reader, rig, held, from_us)
 
     def evidence(session: Session) -> Evidence:
@@ -92,7 +92,7 @@ def _nodes(parameters: Sequence[InForce]) -> list[str]:
 
 def points(reader: SafetyReader, rig: str, parameters: Sequence[InForce]) -> list[InForce]:
     """Give every moment at which results were settled live, with the parameters from there on."""
-    return _points(parameters, script.settings_of(reader, rig))
+    return points_of(parameters, script.settings_of(reader, rig))
 
 
 def shown_time(utc_us: int) -> str:
@@ -100,7 +100,8 @@ def shown_time(utc_us: int) -> str:
     return (EPOCH + timedelta(microseconds=utc_us)).astimezone().isoformat(timespec="microseconds")
 
 
-def _points(parameters: Sequence[InForce], held: Sequence[Set]) -> list[InForce]:
+def points_of(parameters: Sequence[InForce], held: Sequence[Set]) -> list[InForce]:
+    """Give every moment at which parameters or settings changed, with the parameters from there on."""
     moments = sorted({each.from_us for each in parameters} | {each.from_us for each in held})
     found, number = [], 0
     for moment_us in moments:

@@ -41,11 +41,11 @@ class Set(NamedTuple):
     settings: Settings
 
 
-def settings_of(reader: SafetyReader, rig: str) -> list[Set]:
-    """Give the settings of a rig, oldest first."""
+def settings_of(reader: SafetyReader, rig: str, since_us: int = 0) -> list[Set]:
+    """Give the settings of a rig that were in force at `since_us` or later, oldest first."""
     known: dict[str, Settings] = {}
     found = []
-    for from_us, number, record in reader.settings_of(rig):
+    for from_us, number, record in reader.settings_of(rig, since_us):
         if number not in known:
             known[number] = from_stored(record)
         found.append(Set(from_us, known[number]))

@@ -13,6 +13,7 @@ import msgspec
 from ashibar.core import alarm_bank
 from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (AlarmState: msgspec reads it)
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
+from ashibar.core.alarm_memory import Memory, memory_of, with_memory
 from ashibar.core.alarm_states import Input, State
 from ashibar.core.alarm_table import CALIBRATION_DUE, INSPECTION_DUE
 from ashibar.core.hands import Hands
@@ -40,26 +41,33 @@ SHOWN_FIELDS: Final = ("key", "state", "priority", "message", "what_to_do", "sin
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What survives a restart."""
+    """What survives a restart: the alarms after the sample `last_us`, as they were at `at_us`.
+
+    `set_us`: from when on the limits hold that were put in force last. All after `hands` is None in what
+    earlier versions stored.
+    """
 
     states: dict[str, AlarmState]
     last_us: int | None
     live: bool
     hands: Hands = Hands()
+    memory: Memory | None = None
+    set_us: int | None = None
+    at_us: int | None = None
 
 
 class RigAlarms:
     """One bank with its plan. One thread."""
 
-    def __init__(self, cells: tuple[str, ...], limits: Limits, kept: str | None) -> None:
+    def __init__(self, cells: tuple[str, ...], limits: Limits, kept: Kept | None) -> None:
         self.limits = limits
         self._plan = plan_alarms(cells, limits)
+        self._set_us: int | None = None
         if kept is None:
             self._bank = alarm_bank.first_bank(self._plan)
         else:
-            memory = msgspec.json.decode(kept, type=Kept)
             self._bank = alarm_bank.first_bank(
-                self._plan, memory.states, memory.last_us, live=memory.live, hands=memory.hands
+                self._plan, kept.states, kept.last_us, live=kept.live, hands=kept.hands
             )
         self._shown = self._bank
         self._level: tuple[tuple[AlarmState, ...] | None, bool, str] = (None, False, "none")
@@ -73,11 +81,17 @@ class RigAlarms:
         """When the alarm comes off the shelf, None if it is not on it."""
         return alarm_bank.states_by_key(self._plan, self._bank)[key].shelved_until_us
 
-    @property
-    def kept(self) -> Kept:
-        """What to store for a restart."""
-        states = alarm_bank.states_by_key(self._plan, self._bank)
-        return Kept(states, self._bank.last_us, self._bank.live, self._bank.carry.hands)
+    def go_on(self, kept: Kept) -> None:
+        """Take up all that was kept, for the sample that follows; ValueError where it is of other cells."""
+        if kept.memory is not None:
+            self._bank = self._shown = with_memory(self._bank, kept.memory)
+            self._set_us = kept.set_us
+
+    def kept(self, at_us: int) -> Kept:
+        """Give what to store for a restart."""
+        bank = self._bank
+        states = alarm_bank.states_by_key(self._plan, bank)
+        return Kept(states, bank.last_us, bank.live, bank.carry.hands, memory_of(bank), self._set_us, at_us)
 
     @property
     def awaits_hands(self) -> bool:
@@ -125,6 +139,7 @@ class RigAlarms:
     def change(self, limits: Limits, *, live: bool, now_us: int) -> tuple[Transition, ...]:
         """Use other limits, and begin or end the time of a session."""
         plan = plan_alarms(self._plan.cells, limits)
+        self._set_us = now_us
         self._bank, lines = alarm_bank.replan(self._plan, plan, self._bank, now_us)
         self._plan, self.limits = plan, limits
         self._bank, more = alarm_bank.set_live(plan, self._bank, live=live, now_us=now_us)
@@ -145,7 +160,7 @@ class RigAlarms:
 
     def is_present(self, key: str) -> bool:
         """Tell whether the condition of an alarm is there now, as far as its newest final sample says."""
-        return bool(self.kept.states[key].condition)
+        return bool(alarm_bank.states_by_key(self._plan, self._bank)[key].condition)
 
     def page(self, now_us: int) -> list[dict[str, Any]]:
         """Give the alarms a page lists, worst first; those with nothing to say are left out."""
@@ -159,13 +174,18 @@ class RigAlarms:
         return self._level[2]
 
 
+def read_kept(record: str) -> Kept:
+    """Read what was stored for a restart."""
+    return msgspec.json.decode(record, type=Kept)
+
+
 def as_left(reader: SafetyReader, rig: str, now_us: int) -> list[dict[str, Any]]:
     """Give the alarms of a rig as the daemon left them; none where it has never run for this rig."""
     kept, held = reader.rig_state(rig).get("alarms"), settings_of(reader, rig)
     if kept is None or not held:
         return []
     settings = held[-1].settings
-    left = RigAlarms(settings.cells, settings.limits, kept)
+    left = RigAlarms(settings.cells, settings.limits, read_kept(kept))
     parameters = history(reader, rig)
     dues = {
         CALIBRATION_DUE.key: parameters[-1].params.calibration_due_us if parameters else None,

@@ -46,10 +46,10 @@ class RigIncidents:
         self._open = after[-1:]
         self._store(after[-1], now_us, complete=False)
 
-    def tick(self, now_us: int) -> None:
-        """Let a standing incident grow, and close one whose last sample can have been taken."""
+    def tick(self, passed_us: int, now_us: int) -> None:
+        """Let a standing incident grow, and close one whose last sample has been taken by `passed_us`."""
         for each in self._open:
-            if not each.standing and incident.is_complete(each, now_us):
+            if not each.standing and incident.is_complete(each, passed_us):
                 self._finish(each, now_us)
                 self._open = ()
                 self._record.state(self._rig, "incident", [])

@@ -15,12 +15,14 @@ import numpy as np
 from ashibar.core.alarm_states import State
 from ashibar.core.alarm_table import CALIBRATION_DUE, INSPECTION_DUE, Standing, standing_truths
 from ashibar.core.quiet import Room, Span, span
+from ashibar.core.replay_signal import rows_of
 from ashibar.core.rig import Target, Zero
 from ashibar.core.session import Change, loaded_runs
 from ashibar.core.settings import Settings, stored
 from ashibar.io.journal import safety
 from ashibar.rigs import to_json
-from ashibar.service.alarms import RigAlarms
+from ashibar.service import warm
+from ashibar.service.alarms import RigAlarms, read_kept
 from ashibar.service.hang import RigHangTest
 from ashibar.service.incidents import RigIncidents
 from ashibar.service.inspections import Inspections
@@ -30,9 +32,10 @@ from ashibar.service.settings import limits_of, rules_of, terms_of
 from ashibar.service.zeroing import AutoZero
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ashibar.core.alarm import Transition
+    from ashibar.core.alarm_conditions import Limits
     from ashibar.core.bodyweight import BodyWeight
     from ashibar.core.config import Config, RigConfig
     from ashibar.core.evaluate import Evaluation
@@ -43,10 +46,13 @@ if TYPE_CHECKING:
     from ashibar.live import LiveRig
     from ashibar.service.record import Record
     from ashibar.service.surroundings import Surroundings
+    from ashibar.service.warm import Left, Moment
     from ashibar.service.weights import Weights
 
 RECENT_US: Final = 6_000_000  # samples a zero looks back on, and a second to spare
-KEEP_EVERY_US: Final = 10_000_000  # what a restart finds is not older
+KEEP_EVERY_US: Final = 10_000_000  # what a restart finds is not older, nor are there more samples since
+START_US: Final = 3_000_000  # within this of a start the broker hands out what it kept
+CATCHING_UP_US: Final = 2_000_000  # without samples for so long nothing is on its way any more
 
 
 class RigService:
@@ -89,10 +95,52 @@ class RigService:
         self._kept_us = now_us
         terms = self.terms()
         running = self.session.running is not None
-        limits = limits_of(rig, terms, self.inspections.rating_n(now_us), live=running)
-        self.alarms = RigAlarms(live.params.names, limits, kept.get("alarms"))
-        self.apply(now_us)
-        live.settle(now_us + RECENT_US)  # nothing was measured yet that could wait for it
+        self._changed = False
+        self._kept_sample_us: int | None = None
+        self._heard_us = now_us - CATCHING_UP_US
+        left = warm.left(reader, rig.name, kept.get("alarms"), live.params, around.ingest.nodes)
+        if left is not None and left.skipped_us is None:
+            self.alarms = RigAlarms(live.params.names, left.limits, left.kept)
+            self._go_on(left)
+            self.apply(now_us)
+        else:
+            limits = limits_of(rig, terms, self.inspections.rating_n(now_us), live=running)
+            known = read_kept(kept["alarms"]) if "alarms" in kept else None
+            self.alarms = RigAlarms(live.params.names, limits, known)
+            self.apply(now_us)
+            live.settle(now_us + RECENT_US)  # nothing was measured yet that could wait for it
+            if left is not None:
+                self._skip(left)
+
+    def _go_on(self, left: Left) -> None:
+        """Take up where the host was: samples it had come to prepare what looks back, the others count."""
+        last_us = left.kept.last_us or 0
+        self.alarms.go_on(left.kept)
+        self.session.newest_us = last_us
+        self._recorded = left.recorded
+
+        def seen(evaluation: Evaluation) -> None:
+            later = evaluation.utc_us > last_us
+            self._seen(evaluation if later.all() else rows_of(evaluation, later))
+
+        def put(moment: Moment) -> Callable[[], None]:
+            return lambda: self._use_limits(moment.limits, moment.live, moment.from_us)
+
+        first, *later = left.moments
+        changes = [(m.from_us, m.params, put(m) if m.anew else lambda: None) for m in later]
+        self.live.go_on(first.params, changes, left.samples, seen)
+        for each in left.samples:
+            self._noted_us[each.node] = max(self._noted_us.get(each.node, 0), int(each.utc_us[-1]))
+        self._remember(left.samples)
+        self._heard_us = self.now_us + START_US - CATCHING_UP_US
+
+    def _skip(self, left: Left) -> None:
+        """Say that stored samples are not taken up as they came; what follows from them is recomputed."""
+        last_us, newest_us = left.kept.last_us or 0, left.skipped_us or 0
+        data = {"rig": self.name, "from_us": last_us, "to_us": newest_us}
+        self.record.entry("samples-skipped", "host", data, utc_us=self.now_us)
+        if self.lateness.take(last_us, newest_us, newest_us, self.now_us):
+            self.record.state(self.name, "late", self.lateness.spans)
 
     # What comes in
 
@@ -101,12 +149,16 @@ class RigService:
         self.now_us = now_us
         if not self.live.take(samples, self._seen):
             return False
-        self.recent.extend(each for each in samples if each.node in self.live.params.columns)
-        newest_us = self.live.newest_us or now_us
-        while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
-            self.recent.popleft()
+        self._heard_us = max(self._heard_us, now_us)
+        self._remember(samples)
         self._show()
         return True
+
+    def _remember(self, samples: Sequence[NodeSamples]) -> None:
+        self.recent.extend(each for each in samples if each.node in self.live.params.columns)
+        newest_us = self.live.newest_us or self.now_us
+        while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
+            self.recent.popleft()
 
     def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
         """Put into `batch`, which stores these samples, for which time they come late."""
@@ -143,15 +195,23 @@ class RigService:
     def tick(self, now_us: int) -> None:
         """Let time pass: forgotten sessions, silence, dates."""
         self.now_us = now_us
-        self.live.settle(now_us, self._seen)
-        self.session.tick(now_us)
+        passed_us = self._passed_us(now_us)
+        self.live.settle(passed_us, self._seen)
+        self.session.tick(passed_us)
         lines = self.alarms.observe(self._truths(now_us), {}, now_us)
         self.alarm_lines(lines)
-        self.incidents.tick(now_us)
+        self.incidents.tick(passed_us, now_us)
         self.hang.tick(self.live.newest_us, now_us)
         self._auto_zero.tick(self, now_us)
         if now_us - self._kept_us > KEEP_EVERY_US:
             self.keep()
+
+    def _passed_us(self, now_us: int) -> int:
+        """Return up to when silence can be told: samples on their way may yet speak of the time after it."""
+        newest_us = self.live.newest_us
+        if newest_us is None or not now_us - self._heard_us < CATCHING_UP_US:
+            return now_us
+        return min(now_us, newest_us)
 
     @property
     def at_rest(self) -> bool:
@@ -165,11 +225,16 @@ class RigService:
         self.apply(now_us)
 
     def keep(self) -> None:
-        """Keep for a restart what changes without a record of its own."""
-        self._kept_us = self.now_us
-        if self.session.running is not None or self.session.state.unattended_from_us is not None:
-            self.session.keep()
-        self.record.state(self.name, "alarms", self.alarms.kept)
+        """Keep for a restart how everything stands after the same sample."""
+        self._changed = False
+        self._kept_us, self._kept_sample_us = self.now_us, self.alarms.last_us
+        self.session.keep()
+        self.record.state(self.name, "alarms", self.alarms.kept(self.now_us))
+
+    def put_state(self) -> None:
+        """Put how the rig stands beside the entries of how it came to that: both are stored, or neither."""
+        if self._changed:
+            self.keep()
 
     def use_zero(self, zero: Zero, now_us: int) -> None:
         """Use a zero taken now."""
@@ -226,10 +291,11 @@ class RigService:
             self.record.entry("settings", "host", data, utc_us=self.now_us)
         self._recorded = (record, number)
 
-        def applied() -> None:
-            self.alarm_lines(self.alarms.change(limits, live=live, now_us=from_us))
+        self.live.change(from_us, params, lambda: self._use_limits(limits, live, from_us))
 
-        self.live.change(from_us, params, applied)
+    def _use_limits(self, limits: Limits, live: bool, from_us: int) -> None:
+        self._changed = True
+        self.alarm_lines(self.alarms.change(limits, live=live, now_us=from_us))
 
     def _wanted(self) -> RigParameters:
         terms, running = self.terms(), self.session.running is not None
@@ -317,7 +383,7 @@ class RigService:
                 data["until_us"] = self.alarms.shelved_until_us(line.key)
             self.record.entry("alarm", line.by or "host", data, utc_us=line.at_us)
         self.incidents.take(lines, self._context(number), self.now_us)
-        self.record.state(self.name, "alarms", self.alarms.kept)
+        self._changed = True
 
     def _context(self, session: str | None) -> dict[str, Any]:
         params = self.live.params
@@ -337,17 +403,17 @@ class RigService:
         """Take samples that are final."""
         if not len(seen):
             return
-        awaited = self.alarms.awaits_hands
         self.alarm_lines(self.alarms.take(seen))
         self._u_client_n = 2.0 * float(seen.u_client_n[-1])
-        if awaited and not self.alarms.awaits_hands:
-            self.record.state(self.name, "alarms", self.alarms.kept)  # armed is armed, also after a restart
-        self.session.newest_us = self.alarms.last_us
+        last_us = self.session.newest_us = self.alarms.last_us
+        if last_us is not None and last_us - (self._kept_sample_us or 0) > KEEP_EVERY_US:
+            self._changed = True
         bar_n = np.where(seen.zeroed, seen.bar_n, np.nan)
         self.session.loaded(loaded_runs(seen.utc_us, bar_n), self.now_us)
         self.hang.take(seen, self)
 
     def _session_said(self, line: SessionRecord) -> None:
+        self._changed = True
         if line.kind == "session-ended" and line.session is not None:
             self.ended.append(line.session)
         # The sample taken at the very end is still the session's.

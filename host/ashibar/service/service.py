@@ -113,6 +113,7 @@ class Service:
                 rig.tick(now_us)
                 late = rig.lateness.due(now_us) if rig.at_rest else None
                 if late is not None:
+                    rig.keep()  # what is compared with is what was seen by then
                     self.recompute(late)
 
     def nodes_changed(self, now_us: int) -> None:
@@ -133,6 +134,8 @@ class Service:
             answer = self._answer(asked)
             if answer is not None:
                 answers.append((asked.answer, answer[0]))
+        for rig in self.rigs.values():
+            rig.put_state()
         batch = self.record.take()
         ended = self._ended_sessions()
         if batch or answers or ended:

@@ -27,6 +27,7 @@ FRAME_COLUMNS = (
     " received_us, payload"
 )
 CACHED_BLOCKS: Final = 12  # unpacked, about 1 MB each: one for each node of a house and the ones that follow
+TAIL_STEP: Final = 256  # frames; a rig on one node sends as many in half a minute
 NO_LIMIT: Final = 2**63 - 1
 
 
@@ -202,6 +203,26 @@ class FrameView:
             yield Stamped.joined(parts)
             later = hot.utc_us[np.searchsorted(hot.utc_us, end_us) :][:1].tolist()
             starts = later + [max(row[3], end_us) for row in blocks if row[4] >= end_us and end_us < to_us]
+
+    def received_since(self, received_us: int, most: int) -> Stamped:
+        """Return the frames stored last, those received at `received_us` or later; at most about `most`.
+
+        Their stamps may not be final. They are found from the newest back: for a start, which has no time.
+        """
+        rows: list[Any] = []
+        with self.snapshot():
+            above = self._all("SELECT coalesce(max(id), 0) FROM frames")[0][0]
+            while above > 0 and len(rows) < most:
+                part = self._all(
+                    "SELECT node, boot, seq, utc_us, utc_last_us, payload FROM frames"
+                    " WHERE id > ? AND id <= ? AND received_us >= ?",
+                    *(above - TAIL_STEP, above, received_us),
+                )
+                if not part:
+                    break
+                rows += part
+                above -= TAIL_STEP
+        return _columns(rows)
 
     def newest_of_boot(self, node: int, boot: int) -> StoredFrame | None:
         """Return the frame of a boot with the highest sequence, None where there is none."""

@@ -127,6 +127,15 @@ class Reader:
         """Return id, first valid time and record (JSON) of a rig's parameters, oldest first."""
         return self._all("SELECT id, from_us, record FROM parameters WHERE rig = ? ORDER BY from_us, id", rig)
 
+    def parameters_since(self, rig: str, from_us: int) -> list[tuple[int, str]]:
+        """Return first valid time and record of what was in force at `from_us` or later, oldest first."""
+        return self._all(
+            "SELECT from_us, record FROM parameters WHERE rig = ?1 AND from_us >= coalesce("
+            "(SELECT max(from_us) FROM parameters WHERE rig = ?1 AND from_us <= ?2), 0) ORDER BY from_us, id",
+            rig,
+            from_us,
+        )
+
     def gaps_of(self, node: int, boot: int) -> list[tuple[int, int, int, str]]:
         """Return first and last sequence, time of record and reason of a boot's gaps."""
         return self._all(

@@ -108,13 +108,17 @@ class SafetyReader(Reader):
         )
         return self._all(sql)
 
-    def settings_of(self, rig: str) -> list[tuple[int, str, str]]:
-        """Return from when on (signal time), hash and record of a rig's settings, oldest first."""
+    def settings_of(self, rig: str, since_us: int = 0) -> list[tuple[int, str, str]]:
+        """Return from when on (signal time), hash and record of a rig's settings, oldest first.
+
+        Those in force at `since_us` or later.
+        """
         sql = (
             "SELECT r.from_us, r.hash, s.record FROM rig_settings r JOIN settings s USING (hash)"
-            " WHERE rig = ? ORDER BY r.from_us, r.id"
+            " WHERE rig = ?1 AND r.from_us >= coalesce((SELECT max(from_us) FROM rig_settings"
+            " WHERE rig = ?1 AND from_us <= ?2), 0) ORDER BY r.from_us, r.id"
         )
-        return self._all(sql, rig)
+        return self._all(sql, rig, since_us)
 
     def rig_state(self, rig: str) -> dict[str, str]:
         """Return what a restart goes on from."""
