@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from ashibar.core import timefit
+from ashibar.core.stamps import sample_utc_us
 from ashibar.core.timefit import EpochReason
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,22 @@ def test_a_step_of_the_hosts_clock_begins_an_epoch_and_is_not_smeared():
     assert abs(host.fit.epochs[-1].shift_us + 3_600_000_000) < 50_000
     assert np.abs(host.errors(first=480)).max() < 5_000
     assert not host.fit.provisional
+
+
+@pytest.mark.parametrize("step_us", [-5 * FRAME_US, -8 * FRAME_US])
+def test_no_two_samples_share_a_stamp_where_the_clock_was_set_back_over_them(step_us):
+    host = Host(jitter_us=0.0)
+    host.run(0, 20)
+    for number in range(4):
+        host.utc_step_us += step_us
+        host.run(20 + 2 * number, 22 + 2 * number)
+    assert len(host.fit.epochs) > 4
+    assert sum(np.diff(host.stamps_us) < 0) == 4
+    assert len(set(host.stamps_us)) == len(host.stamps_us)
+    ends_us = np.array(host.stamps_us)
+    device_us = np.array(host.device_us)[:, None] + np.arange(10) * 12_500
+    samples_us = sample_utc_us(ends_us, ends_us + 9 * 12_500, device_us)
+    assert len(np.unique(samples_us)) == samples_us.size
 
 
 def test_samples_from_before_a_clock_step_keep_their_stamps():

@@ -22,6 +22,7 @@ from ashibar.core.envelope import (
     span_us,
     with_bucket,
 )
+from ashibar.core.stamps import TAGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,11 +54,15 @@ class EpochReason(StrEnum):
 
 
 class Knot(msgspec.Struct, frozen=True, array_like=True):
-    """From `device_us` on: utc = utc_us + (device - device_us) * (1 + ppm / 1e6)."""
+    """From `device_us` on: utc = utc_us + (device - device_us) * (1 + ppm / 1e6).
+
+    `tag`, below `TAGS`, takes the place of the lowest bits of that: one more in each stretch.
+    """
 
     device_us: int
     utc_us: int
     ppm: float
+    tag: int = 0
 
 
 class Epoch(msgspec.Struct, frozen=True, array_like=True):
@@ -158,12 +163,13 @@ def stamp(fit: TimeFit, device_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     last = fit.knots[-1]
     if len(fit.knots) == 1 or (device_us.size and int(device_us.min()) >= last.device_us):
-        return _on_knot(device_us, last.device_us, last.utc_us, last.ppm)
+        return _on_knot(device_us, last.device_us, last.utc_us, last.ppm, last.tag)
     starts = np.array([knot.device_us for knot in fit.knots], np.int64)
     utc = np.array([knot.utc_us for knot in fit.knots], np.int64)
     ppm = np.array([knot.ppm for knot in fit.knots], np.float64)
+    tags = np.array([knot.tag for knot in fit.knots], np.int64)
     at = np.maximum(np.searchsorted(starts, device_us, side="right") - 1, 0)
-    return _on_knot(device_us, starts[at], utc[at], ppm[at])
+    return _on_knot(device_us, starts[at], utc[at], ppm[at], tags[at])
 
 
 def _on_knot(
@@ -171,27 +177,42 @@ def _on_knot(
     start_us: int | NDArray[np.int64],
     utc_us: int | NDArray[np.int64],
     ppm: float | NDArray[np.float64],
+    tag: int | NDArray[np.int64],
 ) -> NDArray[np.int64]:
     elapsed = device_us - start_us
     utc: NDArray[np.int64] = utc_us + elapsed + np.rint(elapsed * ppm * 1e-6).astype(np.int64)
-    return utc
+    return utc - utc % TAGS + tag
 
 
 def stamp_one(fit: TimeFit, device_us: int) -> int:
     """Return the UTC in microseconds of one device time; as `stamp`."""
+    knot = _knot_at(fit, device_us)
+    utc_us = _utc_us(knot, device_us)
+    return utc_us - utc_us % TAGS + knot.tag
+
+
+def _knot_at(fit: TimeFit, device_us: int) -> Knot:
     knots = fit.knots
-    knot = knots[-1]
-    if device_us < knot.device_us:
-        knot = knots[max(bisect_right(knots, device_us, key=lambda each: each.device_us) - 1, 0)]
+    if device_us >= knots[-1].device_us:
+        return knots[-1]
+    return knots[max(bisect_right(knots, device_us, key=lambda each: each.device_us) - 1, 0)]
+
+
+def _utc_us(knot: Knot, device_us: int) -> int:
+    """Return the UTC in microseconds by a piece of the map, its lowest bits not yet the tag."""
     elapsed_us = device_us - knot.device_us
     return knot.utc_us + elapsed_us + round(elapsed_us * knot.ppm * 1e-6)
+
+
+def _at(fit: TimeFit, device_us: int) -> int:
+    return _utc_us(_knot_at(fit, device_us), device_us)
 
 
 def bound_us(fit: TimeFit) -> int | None:
     """Return how far the newest stamp may be from the truth, or None while that is unknown."""
     if fit.provisional or fit.live_us is None:
         return None
-    slewing_us = abs(stamp_one(fit, fit.stamped_us) - fit.line.utc_us(fit.stamped_us))
+    slewing_us = abs(_at(fit, fit.stamped_us) - fit.line.utc_us(fit.stamped_us))
     holdover_ppm = HOLDOVER_PPM if span_us(fit.buckets) >= FIT_SPAN_US else DRIFT_MAX_PPM
     return DELAY_BOUND_US + slewing_us + round(max(0, fit.stamped_us - fit.live_us) * holdover_ppm * 1e-6)
 
@@ -246,7 +267,7 @@ def from_json(data: bytes | str) -> TimeFit:
 def _start(device_us: int, offset_us: int) -> TimeFit:
     return TimeFit(
         version=1,
-        knots=(Knot(device_us, device_us + offset_us, 0.0),),
+        knots=(Knot(device_us, device_us + offset_us, 0.0, offset_us % TAGS),),
         epochs=(Epoch(0, EpochReason.FIRST_FRAME, 0),),
         line=Line(device_us, offset_us, 0.0),
         stamped_us=device_us,
@@ -279,7 +300,7 @@ def _settle_on_line(fit: TimeFit) -> TimeFit:
     """End the provisional stretch; where it squeezed stamps, offer the whole epoch anew on the line."""
     if not fit.smeared:
         return msgspec.structs.replace(fit, provisional=False, version=fit.version + 1)
-    behind_us = stamp_one(fit, fit.stamped_us) - fit.line.utc_us(fit.stamped_us)
+    behind_us = _at(fit, fit.stamped_us) - fit.line.utc_us(fit.stamped_us)
     if abs(behind_us) > TOLERANCE_US:
         return fit
     start_us = fit.epochs[-1].from_device_us
@@ -289,7 +310,15 @@ def _settle_on_line(fit: TimeFit) -> TimeFit:
         provisional=False,
         smeared=False,
         version=fit.version + 1,
-        knots=(*kept, Knot(start_us, fit.line.utc_us(start_us) + behind_us, fit.line.ppm)),
+        knots=(
+            *kept,
+            Knot(
+                start_us,
+                fit.line.utc_us(start_us) + behind_us,
+                fit.line.ppm,
+                _knot_at(fit, fit.stamped_us).tag,
+            ),
+        ),
         epochs=(*fit.epochs, Epoch(start_us, EpochReason.SETTLED, 0))[-EPOCHS_MAX:],
     )
 
@@ -324,7 +353,7 @@ def _restart(fit: TimeFit, device_us: int, offset_us: int, reason: EpochReason) 
     """Begin an epoch after the last stamped sample from one arrival, provisional again."""
     start_us = fit.stamped_us + 1
     line = Line(device_us, offset_us, fit.line.ppm)
-    shift_us = line.utc_us(start_us) - stamp_one(fit, start_us)
+    shift_us = line.utc_us(start_us) - _at(fit, start_us)
     fresh = msgspec.structs.replace(
         fit,
         version=fit.version + 1,
@@ -340,9 +369,7 @@ def _restart(fit: TimeFit, device_us: int, offset_us: int, reason: EpochReason) 
     )
     if -JUMP_US <= shift_us < 0:
         return _revise(fresh, device_us)
-    return msgspec.structs.replace(
-        fresh, knots=_cut(fit.knots, start_us, Knot(start_us, line.utc_us(start_us), line.ppm))
-    )
+    return msgspec.structs.replace(fresh, knots=_stretch(fit, start_us, line, shift_us))
 
 
 def _shift(fit: TimeFit, step_us: int) -> TimeFit:
@@ -354,7 +381,7 @@ def _shift(fit: TimeFit, step_us: int) -> TimeFit:
         version=fit.version + 1,
         line=line,
         buckets=tuple(Bucket(b.device_us, b.offset_us + step_us) for b in fit.buckets),
-        knots=_cut(fit.knots, start_us, Knot(start_us, line.utc_us(start_us), line.ppm)),
+        knots=_stretch(fit, start_us, line, step_us),
         epochs=(*fit.epochs, Epoch(start_us, EpochReason.CLOCK_STEP, step_us))[-EPOCHS_MAX:],
     )
 
@@ -362,18 +389,25 @@ def _shift(fit: TimeFit, step_us: int) -> TimeFit:
 def _revise(fit: TimeFit, device_us: int) -> TimeFit:
     """Bend the map onto the line after the last stamped sample, if it misses by more than the tolerance."""
     ahead_us = max(fit.knots[-1].device_us, fit.stamped_us, device_us)
-    if abs(stamp_one(fit, ahead_us) - fit.line.utc_us(ahead_us)) <= TOLERANCE_US:
+    if abs(_at(fit, ahead_us) - fit.line.utc_us(ahead_us)) <= TOLERANCE_US:
         return fit
     start_us = fit.stamped_us
-    utc_us = stamp_one(fit, start_us)
+    knot = _knot_at(fit, start_us)
+    utc_us = _utc_us(knot, start_us)
     error_us = utc_us - fit.line.utc_us(start_us)
     slew_ppm = SMEAR_PPM if error_us > JITTER_US else SLEW_PPM
     ppm = fit.line.ppm + (-slew_ppm if error_us > 0 else slew_ppm)
-    bend = Knot(start_us, utc_us, ppm)
+    bend = Knot(start_us, utc_us, ppm, knot.tag)
     meet_us = start_us + max(1, round(abs(error_us) / (slew_ppm * 1e-6)))
-    meet = Knot(meet_us, utc_us + meet_us - start_us + round((meet_us - start_us) * ppm * 1e-6), fit.line.ppm)
+    meet = Knot(meet_us, _utc_us(bend, meet_us), fit.line.ppm, knot.tag)
     knots = _cut(fit.knots, start_us, bend, meet)
     return msgspec.structs.replace(fit, version=fit.version + 1, knots=knots)
+
+
+def _stretch(fit: TimeFit, start_us: int, line: Line, shift_us: int) -> tuple[Knot, ...]:
+    """Begin a stretch on a line; over time that has been stamped before, its stamps differ by the tag."""
+    tag = (_knot_at(fit, start_us).tag + (shift_us < 0)) % TAGS
+    return _cut(fit.knots, start_us, Knot(start_us, line.utc_us(start_us), line.ppm, tag))
 
 
 def _cut(knots: tuple[Knot, ...], start_us: int, *tail: Knot) -> tuple[Knot, ...]:
