@@ -3,7 +3,6 @@
 
 import json
 import re
-import signal
 import struct
 import subprocess
 import threading
@@ -22,14 +21,19 @@ def node_config(port, **changes):
 
 
 class Node:
-    """`run_node.py` with its output collected; `stop` is SIGINT and answers the counters."""
+    """`run_node.py` with its output collected; `stop` ends its input and answers the counters."""
 
     def __init__(self, micropython, config, heapsize="224k"):
         command, env = device_command(micropython, ON_DEVICE / "run_node.py", heapsize, [json.dumps(config)])
         self.lines = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -55,7 +59,7 @@ class Node:
         return found[0]
 
     def stop(self):
-        self._process.send_signal(signal.SIGINT)
+        self._process.stdin.close()
         self._end()
         return json.loads(self.lines[-1])
 
@@ -66,6 +70,7 @@ class Node:
     def _end(self):
         self._process.wait(10)
         self._reader.join(10)
+        self._process.stdin.close()
         self._process.stdout.close()
 
 
