@@ -199,7 +199,7 @@ def test_an_empty_batch_for_a_new_boot_is_refused():
 
 ARRIVALS = st.lists(
     st.tuples(
-        st.integers(1_000, 2_000_000),  # device time since the frame before
+        st.integers(10_000, 2_000_000),  # device time since the frame before, of ten samples
         st.integers(0, 3_000_000),  # how long the frame waited
         st.booleans(),  # live
     ),

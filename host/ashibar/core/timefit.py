@@ -159,7 +159,8 @@ def _telling(
 def stamp(fit: TimeFit, device_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the UTC in microseconds, int64 in the shape of `device_us`, of samples taken at device times.
 
-    Increasing wherever `device_us` is, except over the start of an epoch whose `shift_us` is negative.
+    Increasing wherever `device_us` is by 1 ms or more, except over the start of an epoch whose `shift_us` is
+    negative.
     """
     last = fit.knots[-1]
     if len(fit.knots) == 1 or (device_us.size and int(device_us.min()) >= last.device_us):
