@@ -97,12 +97,13 @@ class KilledStudio(Studio):
         self.flush()
         self.down = True
 
-    def back(self):
-        """Start again; the broker hands out what was never acknowledged, in order."""
+    def back(self, part=1.0):
+        """Start again; the broker hands out what was never acknowledged, in order, or a part of it."""
         self.down = False
         self.seed += 1
         self.start()
-        for number, message in enumerate(list(self.broker)):
+        kept = list(self.broker)
+        for number, message in enumerate(kept[: round(part * len(kept))]):
             self._take(message)
             self.now_us += AT_ONCE_US
             if number % 10 == 9:

@@ -164,6 +164,9 @@ def _print(verdict: Verdict, heads: int, reports: list[Report]) -> None:
         click.echo(
             f"{report.rig} {show.iso(report.from_us)[:10]}: {report.samples} samples, {counts}: {result}"
         )
+        if report.host_alarms:
+            seen = "of what only the host could see (no data, dates, disk, InfluxDB)"
+            click.echo(f"  {report.host_alarms} alarm entries {seen} are not derived")
         for each in report.differences[:SHOWN]:
             click.echo(f"  {each}")
         if len(report.differences) > SHOWN:

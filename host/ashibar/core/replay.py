@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ashibar.core.evaluate import Evaluation
 
 EARLIEST_US: Final = -(2**62)
+LATEST_US: Final = 2**62
 RUNNING: Final = (Phase.LIVE, Phase.ASKING)
 
 
@@ -126,13 +127,15 @@ def derive(
     until_us: int,
     *,
     from_us: int = EARLIEST_US,
+    seen_us: int = LATEST_US,
 ) -> Derived:
     """Derive everything from `from_us` up to and including `until_us`, Unix microseconds.
 
-    Samples before it only prepare what looks back. Changes are in the order in which they were made; those
-    that take effect at one moment keep it.
+    Samples before it only prepare what looks back; those after `seen_us` go into the figures of sessions, and
+    nothing else follows from them. Changes are in the order in which they were made; those that take effect
+    at one moment keep it.
     """
-    course = Course(begin, evidence)
+    course = Course(begin, evidence, seen_us)
     waiting = sorted(changes, key=lambda change: change.after_us)
     for result in results:
         course.spikes += sum(from_us <= spike.utc_us <= until_us for spike in result.spikes)
@@ -172,8 +175,11 @@ class _Fold:
 class Course:
     """One rig from a beginning on: takes blocks and changes in order. Used for one derivation."""
 
-    def __init__(self, begin: Begin, evidence: Callable[[Session], Evidence]) -> None:
+    def __init__(
+        self, begin: Begin, evidence: Callable[[Session], Evidence], seen_us: int = LATEST_US
+    ) -> None:
         self.spikes = 0
+        self._seen_us = seen_us
         self._rig = begin.rig
         self._rules = begin.rules
         self._evidence = evidence
@@ -205,20 +211,28 @@ class Course:
         if not len(result):
             return
         self._samples += len(result)
-        block = SignalBlock.of(result)
-        self._bank, lines = alarm_bank.advance(self._plan, self._bank, block)
-        self._note(lines)
-        for run in loaded_runs(result.utc_us, np.where(result.zeroed, result.bar_n, np.nan)):
-            self._step(run, run.to_us)
-        rising = block.rising(self._latest_us)
+        seen = result.utc_us <= self._seen_us
+        if seen.all():
+            self._follow_signal(result)
+        elif seen.any():
+            self._follow_signal(rows_of(result, seen))
+        rising = SignalBlock.of(result).rising(self._latest_us)
         if not len(rising.utc_us):
             return
         self._latest_us = int(rising.utc_us[-1])
-        self._step(Clock(), self._latest_us)
+        if self._latest_us <= self._seen_us:
+            self._step(Clock(), self._latest_us)
         for fold in self._folds:
             ended_us = fold.session.ended_us
             mine = rising if ended_us is None else _until(rising, ended_us)
             fold.state = session_summary.fold(fold.state, mine.rising(fold.state.last_us))
+
+    def _follow_signal(self, result: Evaluation) -> None:
+        """Take what samples do to alarms and sessions."""
+        self._bank, lines = alarm_bank.advance(self._plan, self._bank, SignalBlock.of(result))
+        self._note(lines)
+        for run in loaded_runs(result.utc_us, np.where(result.zeroed, result.bar_n, np.nan)):
+            self._step(run, run.to_us)
 
     def change(self, change: Change) -> None:
         """Take what was set or done; what is not possible in the order of the signal is noted."""

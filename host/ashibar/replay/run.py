@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ashibar.core.replay import Begin, Derived, Evidence, Setting, derive
+from ashibar.core.replay import LATEST_US, Begin, Derived, Evidence, Setting, derive
 from ashibar.core.replay_signal import EDGE_US, InForce, Taken, evaluations
 from ashibar.replay import script
 from ashibar.replay.source import history, windows
@@ -29,19 +29,29 @@ class NothingRecordedError(ValueError):
 
 
 def derive_span(
-    reader: SafetyReader, rig: str, from_us: int, to_us: int, progress: Callable[[int], None] | None = None
+    reader: SafetyReader,
+    rig: str,
+    from_us: int,
+    to_us: int,
+    progress: Callable[[int], None] | None = None,
+    *,
+    seen_us: int = LATEST_US,
+    told_us: int | None = None,
 ) -> Derived:
     """Derive what happened on a rig from `from_us` to `to_us`, both included (Unix microseconds).
 
     It begins with the alarm states that the safety log has for that moment. `progress` is told the stamp
-    reached. Raises NothingRecordedError.
+    reached. From samples after `seen_us` nothing follows but figures. What people did is read up to `told_us`
+    (None: `to_us`): an entry has the host's time, which is a little after the sample it follows. Raises
+    NothingRecordedError.
     """
     parameters, held = history(reader, rig), script.settings_of(reader, rig)
     if not parameters or not held:
         raise NothingRecordedError(
             f"{rig}: parameters and settings were expected in the journal, none are there: check the name"
         )
-    log = script.entries(reader, rig, (*script.SESSION_KINDS, script.ALARM), from_us, to_us)
+    kinds = (*script.SESSION_KINDS, script.ALARM)
+    log = script.entries(reader, rig, kinds, from_us, to_us if told_us is None else told_us)
     changes = [*script.setting_changes(each for each in held if from_us < each.from_us <= to_us)]
     changes += script.actions(log)
     taken = Taken()
@@ -56,7 +66,7 @@ def derive_span(
             taken.account(nodes, *span), taken.calibrations(nodes, *span), _zeros(parameters, *span)
         )
 
-    return derive(lead, signal, changes, evidence, to_us, from_us=from_us)
+    return derive(lead, signal, changes, evidence, to_us, from_us=from_us, seen_us=seen_us)
 
 
 def summary_of(reader: SafetyReader, session: Session) -> Summary:

@@ -34,7 +34,10 @@ NO_FIGURES: Final = ("rig", "session", "from", "after_us")
 
 
 class Report(NamedTuple):
-    """What a comparison found: how much was compared, and each thing that is not the same."""
+    """What a comparison found: how much was compared, and each thing that is not the same.
+
+    `host_alarms` are entries of what only the host could see: not derived, so not compared.
+    """
 
     rig: str
     from_us: int
@@ -44,6 +47,7 @@ class Report(NamedTuple):
     alarms: int
     incidents: int
     differences: tuple[Difference, ...]
+    host_alarms: int = 0
 
 
 Parts = dict[str, dict[str, Any]]  # "session", "record", "alarm", "incident" -> name -> value
@@ -82,24 +86,51 @@ def verify_span(
 ) -> Report:
     """Derive a stretch again and compare it with the newest record of it; what is not over is left out."""
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    until_us = min(end_us + SETTLE_US, _watched_until(reader, now_us))
-    derived = derive_span(reader, rig, begin_us, until_us, progress)
+    derived, until_us = _derived(reader, rig, begin_us, end_us, now_us=now_us, progress=progress)
     mine = derived_parts(derived, from_us, end_us, until_us)
+    for row in reader.sessions_without_summary():
+        mine["session"].pop(row.id, None)  # it is summed up yet, or by the next start
     theirs = recorded_parts(reader, rig, from_us, end_us)
     found = [each for part in theirs for each in by_key(part, theirs[part], mine[part])]
     found += [Difference("action", "done", text) for text in derived.refused]
     found += _table_differences(reader, rig, from_us, end_us, theirs["session"])
+    told = script.entries(reader, rig, (script.ALARM,), from_us, end_us)
     return Report(
         rig, from_us, end_us, derived.samples, len(theirs["session"]), len(theirs["alarm"]),
-        len(theirs["incident"]), tuple(found),
+        len(theirs["incident"]), tuple(found), sum(not _of_signal(entry) for entry in told),
     )  # fmt: skip
 
 
-def _watched_until(reader: SafetyReader, now_us: int) -> int:
-    """Give up to when a daemon could record what it saw: until it was stopped, or now."""
+def _derived(
+    reader: SafetyReader,
+    rig: str,
+    begin_us: int,
+    end_us: int,
+    *,
+    now_us: int,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Derived, int]:
+    """Derive a stretch as far as a daemon has come, and give up to when that is."""
+    settled_us = end_us + SETTLE_US
+    seen_us, watched_us = _watched_until(reader, rig, now_us)
+    until_us = min(settled_us, watched_us)
+    told_us = min(settled_us, now_us)
+    derived = derive_span(reader, rig, begin_us, until_us, progress, seen_us=seen_us, told_us=told_us)
+    return derived, until_us
+
+
+def _watched_until(reader: SafetyReader, rig: str, now_us: int) -> tuple[int, int]:
+    """Give the newest sample whose consequences are on record, and up to when those of silence are.
+
+    A daemon stores both with the entries. What it has not come to yet, or its next start will, is no
+    difference.
+    """
+    kept = json.loads(reader.rig_state(rig).get("alarms", "{}"))
+    if kept.get("until_us") is not None and kept["last_us"] is not None:
+        return kept["last_us"], min(now_us, kept["until_us"])
     lines = reader.log_of(kinds=("daemon-started", "daemon-stopped"))
     last = json.loads(lines[-1]) if lines else {}
-    return min(now_us, last["utc_us"]) if last.get("kind") == "daemon-stopped" else now_us
+    return LAST_US, min(now_us, last["utc_us"]) if last.get("kind") == "daemon-stopped" else now_us
 
 
 def whole_sessions(reader: SafetyReader, rig: str, from_us: int, to_us: int) -> tuple[int, int]:
@@ -255,7 +286,7 @@ def recomputed(
     if not report.differences:
         return None
     begin_us, end_us = whole_sessions(reader, rig, from_us, to_us)
-    until_us = min(end_us + SETTLE_US, _watched_until(reader, now_us))
-    parts = derived_parts(derive_span(reader, rig, begin_us, until_us), from_us, end_us, until_us)
+    derived, until_us = _derived(reader, rig, begin_us, end_us, now_us=now_us)
+    parts = derived_parts(derived, from_us, end_us, until_us)
     told = {part: parts[part] for part in ("record", "alarm", "incident")}
     return {"rig": rig, "from_us": from_us, "to_us": end_us, **told}

@@ -41,10 +41,10 @@ SHOWN_FIELDS: Final = ("key", "state", "priority", "message", "what_to_do", "sin
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What survives a restart: the alarms after the sample `last_us`, as they were at `at_us`.
+    """What survives a restart: the alarms after the sample `last_us`, the newest that was looked at.
 
-    `set_us`: from when on the limits hold that were put in force last. All after `hands` is None in what
-    earlier versions stored.
+    `set_us`: from when on the limits hold that were put in force last. `until_us`: up to when silence was
+    told. All after `hands` is None in what earlier versions stored.
     """
 
     states: dict[str, AlarmState]
@@ -53,7 +53,7 @@ class Kept(msgspec.Struct, frozen=True):
     hands: Hands = Hands()
     memory: Memory | None = None
     set_us: int | None = None
-    at_us: int | None = None
+    until_us: int | None = None
 
 
 class RigAlarms:
@@ -87,11 +87,11 @@ class RigAlarms:
             self._bank = self._shown = with_memory(self._bank, kept.memory)
             self._set_us = kept.set_us
 
-    def kept(self, at_us: int) -> Kept:
+    def kept(self, until_us: int) -> Kept:
         """Give what to store for a restart."""
-        bank = self._bank
+        bank, memory = self._bank, memory_of(self._bank)
         states = alarm_bank.states_by_key(self._plan, bank)
-        return Kept(states, bank.last_us, bank.live, bank.carry.hands, memory_of(bank), self._set_us, at_us)
+        return Kept(states, bank.last_us, bank.live, bank.carry.hands, memory, self._set_us, until_us)
 
     @property
     def awaits_hands(self) -> bool:

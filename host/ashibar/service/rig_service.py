@@ -200,7 +200,9 @@ class RigService:
         self.session.tick(passed_us)
         lines = self.alarms.observe(self._truths(now_us), {}, now_us)
         self.alarm_lines(lines)
+        going_on = self.incidents.going_on
         self.incidents.tick(passed_us, now_us)
+        self._changed |= going_on and not self.incidents.going_on
         self.hang.tick(self.live.newest_us, now_us)
         self._auto_zero.tick(self, now_us)
         if now_us - self._kept_us > KEEP_EVERY_US:
@@ -225,15 +227,19 @@ class RigService:
         self.apply(now_us)
 
     def keep(self) -> None:
-        """Keep for a restart how everything stands after the same sample."""
+        """Keep for a restart how everything stands after the same sample, and what time alone has decided."""
+        passed_us = max(self._passed_us(self.now_us), self.alarms.last_us or 0)
+        self.session.tick(passed_us)
+        self.incidents.tick(passed_us, self.now_us)
         self._changed = False
         self._kept_us, self._kept_sample_us = self.now_us, self.alarms.last_us
         self.session.keep()
-        self.record.state(self.name, "alarms", self.alarms.kept(self.now_us))
+        self.record.state(self.name, "alarms", self.alarms.kept(passed_us))
 
-    def put_state(self) -> None:
+    def put_state(self, now_us: int) -> None:
         """Put how the rig stands beside the entries of how it came to that: both are stored, or neither."""
         if self._changed:
+            self.now_us = now_us
             self.keep()
 
     def use_zero(self, zero: Zero, now_us: int) -> None:

@@ -135,7 +135,7 @@ class Service:
             if answer is not None:
                 answers.append((asked.answer, answer[0]))
         for rig in self.rigs.values():
-            rig.put_state()
+            rig.put_state(now_us)
         batch = self.record.take()
         ended = self._ended_sessions()
         if batch or answers or ended:

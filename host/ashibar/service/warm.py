@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # Of samples before those that count: the window of motion with a quarter-second, spikes, a silent node.
 LOOK_BACK_US: Final = 3_000_000
-MOST_US: Final = 60_000_000  # state is kept every 10 s; more is a backlog that was cut off half-way
-MOST_FRAMES: Final = 4000  # of all rigs: what is committed at once, beyond any 60 s of them
+MOST_US: Final = 600_000_000  # state is kept every 10 s; only a backlog that was cut off has more than 60 s
+MOST_FRAMES: Final = 10_000  # of all rigs: twice what is evaluated at once; takes a tenth of a second
 
 
 class Moment(NamedTuple):
