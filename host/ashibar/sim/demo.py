@@ -49,7 +49,7 @@ ROUND_S: Final = 60.0  # of the built-in session, played over and over when no e
 BOOT_TIMEOUT_S: Final = 20.0
 NODE_STOP_S: Final = 5.0
 DRAIN_S: Final = 3.0  # for what is still on its way to the journal
-NODE_STOP_INTERRUPTED_S: Final = 0.9  # after Ctrl-C everything has to be gone within 2 s
+NODE_STOP_INTERRUPTED_S: Final = 0.5  # after Ctrl-C everything has to be gone within 2 s
 DRAIN_INTERRUPTED_S: Final = 0.2
 POLL_S: Final = 0.02
 
