@@ -154,10 +154,12 @@ class Daemon:
     def _start_rest(self) -> None:
         """Start what no figure needs, as soon as one is shown or none seems to come.
 
-        A broker that hands out a queue, and whoever takes it in, have little time for anything else.
+        A broker that hands out a queue, and whoever takes it in, have little time for anything else. A journal
+        without a boot is new: nothing is kept for it, and what is sent before it listens has to be sent again.
         """
-        self.lane.wait_listening(LANE_WITHIN_S)
-        self._wait_shown(QUEUE_WAITS_S)
+        if self.ingest.uptos():
+            self.lane.wait_listening(LANE_WITHIN_S)
+            self._wait_shown(QUEUE_WAITS_S)
         if self._stopping.is_set():
             return
         self.link.start()

@@ -154,8 +154,10 @@ class VirtualNode:
             self._tell({"do": "stop"})
         try:
             event = self._await("stopped", timeout_s)
-        finally:
-            self.kill(after_s=0.5)
+        except NodeError:
+            self.kill()
+            raise
+        self.kill(after_s=0.5)
         known = {field.name for field in fields(NodeReport)}
         return NodeReport(**{name: value for name, value in event.items() if name in known})
 
