@@ -154,8 +154,8 @@ class Daemon:
     def _start_rest(self) -> None:
         """Start what no figure needs, as soon as one is shown or none seems to come.
 
-        A broker that hands out a queue, and whoever takes it in, have little time for anything else. A journal
-        without a boot is new: nothing is kept for it, and what is sent before it listens has to be sent again.
+        A broker that hands out a queue, and whoever takes it in, have little time for anything else. For a
+        journal without a boot nothing is kept, and what is sent before it listens has to be sent again.
         """
         if self.ingest.uptos():
             self.lane.wait_listening(LANE_WITHIN_S)
