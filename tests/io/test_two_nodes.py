@@ -41,19 +41,39 @@ def heavier(studio):
     )
 
 
-@pytest.fixture
-def played(tmp_path):
-    studio = Studio(tmp_path / "journal.sqlite", two_nodes())
-    force = load(20.0)
+def lived(path, force, cuts_s=()):
+    """Two sessions; the host is dropped and started anew at `cuts_s`."""
+    studio = Studio(path, two_nodes())
     studio.about("bars", BOOT, HANGERS[:2])
     studio.about("feet", BOOT + 1, HANGERS[2:])
     both = frames("bars", force[:, :2], BOOT, 0) + frames("feet", force[:, 2:], BOOT + 1, 5_000)
     asked = [(1.0, start()), (9.0, end()), (10.0, heavier), (19.0, end())]
+    asked += [(at_s, Studio.start) for at_s in cuts_s]
     deeds = [(T0 + round(at_s * SECOND_US), do) for at_s, do in asked]
     studio.play([], sorted(both + deeds, key=lambda each: each[0]), until_us=T0 + 24 * SECOND_US)
     studio.journal.commit(studio.ingest.settle_idle(studio.now_us + 3600 * SECOND_US))
     studio.sum_up()
+    return studio
+
+
+@pytest.fixture
+def played(tmp_path):
+    force = load(20.0)
+    studio = lived(tmp_path / "journal.sqlite", force)
     yield studio, force
+    studio.close()
+
+
+@pytest.mark.parametrize("cuts_s", [(), (0.7, 8.2, 8.6, 10.001), (1.02, 8.01, 13.2, 19.01)])
+def test_a_rig_on_two_nodes_goes_on_after_a_kill_where_it_was(tmp_path, cuts_s):
+    """With one incident that reaches into both sessions: each counts it."""
+    force = load(20.0)
+    force[8 * 80 : 8 * 80 + 60] *= 0.1
+    force[13 * 80 : 13 * 80 + 30] += 120
+    studio = lived(tmp_path / "journal.sqlite", force, cuts_s)
+    assert verify_span(studio.reader, RIG, T0, T0 + 20 * SECOND_US, now_us=studio.now_us).differences == ()
+    counted = [msgspec.json.decode(row.summary)["incidents"] for row in studio.reader.sessions(RIG)]
+    assert counted == [1, 1]
     studio.close()
 
 

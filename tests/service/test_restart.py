@@ -12,6 +12,7 @@ import pytest
 from ashibar.core import chain
 from ashibar.core.config import SafetyLogConfig
 from ashibar.io.journal import SafetyReader
+from ashibar.replay.verify import verify_span
 from ashibar.service.heads import HeadKeeper, send_head, write_head
 from bars import KG, Api, Bars
 from rooms import configuration
@@ -41,11 +42,20 @@ class Killable:
         self.process.stdout.close()
 
 
+def stamps_are_final(path):
+    reader = SafetyReader(path)
+    try:
+        return reader.totals()[0] and not reader.boots_with_provisional()
+    finally:
+        reader.close()
+
+
 def test_a_session_goes_on_after_a_kill_in_its_middle(mosquitto, tmp_path):
     document = configuration(mosquitto, tmp_path, safety_log={"head_dir": str(tmp_path / "heads")})
     host, bars = Killable(document), Bars(mosquitto.port)
     try:
         wait_until(lambda: host.api.get("figure").get("bar"), "samples")
+        wait_until(lambda: stamps_are_final(tmp_path / "journal.sqlite"), "final stamps")
         session = host.api.post(
             "sessions",
             by="Mei",
@@ -72,6 +82,8 @@ def test_a_session_goes_on_after_a_kill_in_its_middle(mosquitto, tmp_path):
         host.end(signal.SIGTERM)
         reader = SafetyReader(tmp_path / "journal.sqlite")
         lines = reader.log_lines()
+        span = (ended["started_us"] - 1, ended["ended_us"])
+        assert verify_span(reader, "room-1", *span, now_us=time.time_ns() // 1000).differences == ()
         reader.close()
         kinds = [chain.from_line(line).kind for line in lines]
         assert (kinds.count("daemon-started"), kinds.count("daemon-stopped")) == (2, 1)

@@ -322,8 +322,9 @@ class Course:
 
 
 def _within(incident: Incident, session: Session) -> bool:
-    first_us = incident.triggers[0].at_us
-    return session.started_us <= first_us <= (session.ended_us or first_us)
+    """Tell whether something of it happened in the session, whatever it is one incident with."""
+    to_us = LATEST_US if session.ended_us is None else session.ended_us
+    return any(session.started_us <= each.at_us <= to_us for each in incident.triggers)
 
 
 __all__ = [
