@@ -107,6 +107,44 @@ def test_a_kill_after_the_tables_were_taken_over_enters_nothing_twice(path, tmp_
     journal.close()
 
 
+def test_new_frames_come_after_the_cursors_where_the_damaged_file_cannot_be_read_twice(
+    path, tmp_path, monkeypatch
+):
+    journal = Journal(path)
+    journal.commit(known(tmp_path))
+    journal.commit(Batch(frames=rows(400), cursors={"influxdb": (300, 1)}))
+    journal.close()
+    spoil_leaves(path)
+    real, answers = salvage.highest_id, []
+
+    def highest_id(damaged):
+        answers.append(real(damaged) if not answers else salvage.ID_MARGIN)  # the disk is full by then
+        return answers[-1]
+
+    monkeypatch.setattr(salvage, "highest_id", highest_id)
+    journal, reader = Journal(path), Reader(path)
+    assert len(answers) == 2
+    assert journal.next_id > reader.cursor("influxdb") > salvage.ID_MARGIN
+    reader.close()
+    journal.close()
+
+
+def test_frames_wait_where_the_damaged_file_cannot_be_opened_now(path, tmp_path, monkeypatch):
+    filled(path, tmp_path)
+
+    class Full(sqlite3.Connection):
+        def execute(self, *_):
+            raise sqlite3.OperationalError("unable to open database file")
+
+    Journal(path).close()
+    damaged = next(tmp_path.glob("*.corrupt-*Z"))
+    with monkeypatch.context() as patch:
+        patch.setattr(salvage, "_open", lambda _: sqlite3.connect(":memory:", factory=Full))
+        with pytest.raises(sqlite3.OperationalError):
+            list(salvage.frames(damaged))
+    assert sum(map(len, salvage.frames(damaged))) > 300
+
+
 class House:
     """A journal with its intake and upkeep, as a daemon has them, without threads of theirs."""
 

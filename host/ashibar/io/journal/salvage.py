@@ -103,9 +103,15 @@ def highest_id(damaged: Path) -> int:
 
 
 def frames(damaged: Path) -> Iterator[list[FrameRow]]:
-    """Yield the frames that can be read, hot and packed, in groups; what cannot is passed over."""
+    """Yield the frames that can be read, hot and packed, in groups; what cannot is passed over.
+
+    Raises sqlite3.OperationalError where the file cannot be opened now, as on a full disk: that is no damage.
+    """
     try:
         old = _open(damaged)
+        _probe(old)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.Error:
         return
     with closing(old):
@@ -125,6 +131,15 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _probe(old: sqlite3.Connection) -> None:
+    """Read something, which needs a file beside the damaged one: opening alone touches neither."""
+    try:
+        old.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        old.close()
+        raise
 
 
 def _unpacked(old: sqlite3.Connection, number: int, node: int, boot: int) -> list[FrameRow]:

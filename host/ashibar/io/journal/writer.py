@@ -92,8 +92,8 @@ class Journal:
             " coalesce((SELECT max(last_id) FROM blocks), 0),"
             " coalesce((SELECT max(frame_id) FROM cursors), 0))"
         )
-        self._next_id = int(self._connection.execute(highest).fetchone()[0]) + 1
-        self._take_over(utc_us())
+        self._next_id = self._take_over(utc_us())
+        self._next_id = max(self._next_id, int(self._connection.execute(highest).fetchone()[0]) + 1)
         self._aside_rows = int(self._connection.execute("SELECT count(*) FROM aside").fetchone()[0])
         self._packed = Packed(self._connection)
 
@@ -107,8 +107,11 @@ class Journal:
             moved = aside.begin(self.path, stamp)
             return self._checked(), moved
 
-    def _take_over(self, now_us: int) -> None:
-        """Take over what goes at once from a file moved aside; frames follow later, with ids of their own."""
+    def _take_over(self, now_us: int) -> int:
+        """Take over what goes at once from a file moved aside; frames follow later, with ids of their own.
+
+        Returns from where on, as far as the damaged file can be read now; cursors may be past that.
+        """
         if self.moved_aside is not None:
             if salvage.on_record(self._connection, self.moved_aside):
                 self.moved_aside = None  # only the mark was left
@@ -116,8 +119,7 @@ class Journal:
                 self.salvaged = salvage.small_tables(self._connection, self.moved_aside, now_us)
             aside.done(self.path)
         damaged = salvage.pending(self._connection, self.path)
-        if damaged is not None:
-            self._next_id = max(self._next_id, salvage.highest_id(damaged))
+        return 1 if damaged is None else salvage.highest_id(damaged)
 
     def _checked(self) -> sqlite3.Connection:
         """Return a connection to a sound, migrated file, or raise JournalCorruptError."""
