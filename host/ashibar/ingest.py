@@ -16,7 +16,7 @@ import numpy as np
 from ashibar import calibrations
 from ashibar.boots import Boot, FrameArrays
 from ashibar.core import messages as wire
-from ashibar.core import topics
+from ashibar.core import timefit, topics
 from ashibar.core.accounting import Accounting, BootRecord
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, FrameError, decode, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
@@ -332,7 +332,10 @@ class Ingest:
         boot = self._boot(key)
         if boot is not None:
             return boot
-        boot = self._boots[key] = Boot(node.id, self.accounting.boot(node.name, number), number, utc_us)
+        before = None if node.boot is None else self.fit_of(node.name, node.boot)
+        tag = None if before is None else timefit.next_tag(before)
+        account = self.accounting.boot(node.name, number)
+        boot = self._boots[key] = Boot(node.id, account, number, utc_us, tag)
         for (name, other_number), other in self._boots.items():
             if name == node.name and other_number != number:
                 known = other.account.record().ended

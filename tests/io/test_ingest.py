@@ -126,3 +126,17 @@ def test_one_time_is_stamped_as_among_others(reader):
     assert len(fit.knots) > 2
     device_us = np.arange(0, 13_000_000, 777)
     assert [stamp_one(fit, each) for each in device_us.tolist()] == stamp(fit, device_us).tolist()
+
+
+def test_samples_of_a_boot_after_a_clock_set_back_never_share_a_stamp_with_those_before(reader):
+    intake, stamps = Ingest("quiet-room", NODES, reader), []
+    for boot in range(1, 8):  # each at the very time of the one before
+        for seq in range(6):
+            mono_us = 1_000_000 * boot + 125_000 * seq
+            payload = frame(8 * boot, seq, index=10 * seq, counts=np.arange(40, dtype="<i4"))
+            topic, utc_us = f"ashibar/v1/quiet-room/{NODES[0]}/samples", START_US + 125_000 * seq
+            came = intake.take([Inbound(topic, payload, 1, 1, False, mono_us, utc_us, 1)])
+            stamps += [each.utc_us for each in came.samples]
+    all_us = np.concatenate(stamps)
+    assert len(all_us) == 7 * 60
+    assert len(np.unique(all_us)) == len(all_us)

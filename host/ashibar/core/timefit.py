@@ -96,17 +96,23 @@ class TimeFit(msgspec.Struct, frozen=True):
 
 
 def observe(
-    fit: TimeFit | None, device_us: int, arrival_utc_us: int, arrival_mono_us: int, live: bool
+    fit: TimeFit | None,
+    device_us: int,
+    arrival_utc_us: int,
+    arrival_mono_us: int,
+    live: bool,
+    *,
+    tag: int = 0,
 ) -> TimeFit:
     """Learn from one frame's last sample time and arrival; call it before stamping that frame.
 
     No fit: the first frame of a boot. The arrival is the host's UTC and monotonic clock,
-    read together. `live` is false for backlog frames.
+    read together. `live` is false for backlog frames. `tag`: that of the first stretch, see `next_tag`.
     """
     offset_us = arrival_utc_us - device_us
     clock_us = arrival_utc_us - arrival_mono_us
     if fit is None:
-        fit = _start(device_us, offset_us)
+        fit = _start(device_us, offset_us, tag)
     elif fit.clock_us is not None and abs(clock_us - fit.clock_us) > STEP_US:
         fit = _shift(fit, clock_us - fit.clock_us)
     fit = msgspec.structs.replace(fit, clock_us=clock_us)
@@ -123,6 +129,8 @@ def observe_many(
     arrival_utc_us: NDArray[np.int64],
     arrival_mono_us: NDArray[np.int64],
     live: NDArray[np.bool_],
+    *,
+    tag: int = 0,
 ) -> TimeFit:
     """Learn from a batch, arrays of length K > 0 in order of arrival; call it before stamping the batch.
 
@@ -139,7 +147,7 @@ def observe_many(
         chosen = _telling(device_us, arrival_utc_us - device_us, live)
     for k in chosen:
         utc, mono = int(arrival_utc_us[k]), int(arrival_mono_us[k])
-        fit = observe(fit, int(device_us[k]), utc, mono, bool(live[k]))
+        fit = observe(fit, int(device_us[k]), utc, mono, bool(live[k]), tag=tag)
     if fit is None:
         raise ValueError("expected a batch of at least one frame, came an empty one")
     return fit
@@ -209,6 +217,11 @@ def _at(fit: TimeFit, device_us: int) -> int:
     return _utc_us(_knot_at(fit, device_us), device_us)
 
 
+def next_tag(fit: TimeFit) -> int:
+    """Return the tag for the boot after this one: the clock may be set back while a node starts."""
+    return (fit.knots[-1].tag + 1) % TAGS
+
+
 def bound_us(fit: TimeFit) -> int | None:
     """Return how far the newest stamp may be from the truth, or None while that is unknown."""
     if fit.provisional or fit.live_us is None:
@@ -265,10 +278,10 @@ def from_json(data: bytes | str) -> TimeFit:
     return msgspec.json.decode(data, type=TimeFit)
 
 
-def _start(device_us: int, offset_us: int) -> TimeFit:
+def _start(device_us: int, offset_us: int, tag: int) -> TimeFit:
     return TimeFit(
         version=1,
-        knots=(Knot(device_us, device_us + offset_us, 0.0, offset_us % TAGS),),
+        knots=(Knot(device_us, device_us + offset_us, 0.0, tag % TAGS),),
         epochs=(Epoch(0, EpochReason.FIRST_FRAME, 0),),
         line=Line(device_us, offset_us, 0.0),
         stamped_us=device_us,
