@@ -103,6 +103,24 @@ def check_week(influx, forces):
     assert one(influx, "max(bar_load_n)") == pytest.approx(forces.sum(axis=1).max(), abs=0.0006)
 
 
+def test_a_hole_waits_for_frames_whose_stamps_are_provisional(house, influx, monkeypatch):
+    monkeypatch.setattr(lanes, "SPLIT_FRAMES", 20)
+    house.store(Batch(parameters=[("room-1", T0, to_json(params(T0)))]))
+    rows = list(frame_rows(load(15.0), from_us=T0))
+    copy = house.sink(influx.url, influx.database)
+    house.store(Batch(frames=rows[:10]))
+    wait_until(house.caught_up, "the first frames to be written")
+    waiting = [row._replace(fit=None) for row in rows[10:15]]
+    house.store(Batch(frames=waiting + rows[15:]))
+    wait_until(lambda: copy.status.old, "the sink to begin a lane at the newest")
+    with pytest.raises(AssertionError):
+        wait_until(lambda: not copy.status.old, "a hole to be passed over", within_s=3)
+    stamps = [(row.utc_us, row.utc_last_us, rows[0].fit, row.node, row.boot, row.seq) for row in waiting]
+    house.store(Batch(restamps=stamps))
+    wait_until(house.caught_up, "the rest to be written")
+    assert one(influx, "count(index_bars)") == sum(row.samples for row in rows)
+
+
 def test_a_week_without_influxdb_is_caught_up_to_the_journals_counts_and_sums(house, influx, between):
     between.answer = lambda *_: (503, {}, b"away")
     copy = house.sink(between.url, influx.database)

@@ -217,9 +217,9 @@ class InfluxSink:
             self._lanes.wrote_old(ready.last_id)
             self._keep(written, reader)
             return True
-        following = reader.frames_after(hole[0], 1)
-        if following and following[0].id <= hole[1]:
-            return False  # it waits for what follows it
+        following = reader.next_frame_id(hole[0])
+        if following is not None and following <= hole[1]:
+            return False  # it waits for what follows it, or for its stamps
         self._lanes.wrote_old(hole[1])
         self._keep(Written(), reader)
         return True

@@ -101,6 +101,15 @@ class Reader:
         """Yield the settled frames with samples in `from_us` <= time < `to_us`, in order of time."""
         return self.frames.between(from_us, to_us)
 
+    def next_frame_id(self, after: int) -> int | None:
+        """Return the id above `after` from which on there are frames, whatever their stamps; None for none."""
+        found = self._all(
+            "SELECT min(id) FROM (SELECT min(id) AS id FROM frames WHERE id > ?1"
+            " UNION ALL SELECT min(max(first_id, ?1 + 1)) FROM blocks WHERE last_id > ?1)",
+            after,
+        )[0][0]
+        return None if found is None else int(found)
+
     def highest_frame_id(self) -> int:
         """Return the highest frame id, 0 for none."""
         return int(
