@@ -102,7 +102,7 @@ class Reader:
         return self.frames.between(from_us, to_us)
 
     def next_frame_id(self, after: int) -> int | None:
-        """Return the id above `after` from which on there are frames, whatever their stamps; None for none."""
+        """Return the lowest id above `after` of a frame, whatever its stamps; None for none."""
         found = self._all(
             "SELECT min(id) FROM (SELECT min(id) AS id FROM frames WHERE id > ?1"
             " UNION ALL SELECT min(max(first_id, ?1 + 1)) FROM blocks WHERE last_id > ?1)",
