@@ -376,7 +376,7 @@ def stepwise(plan, block, cuts):
     return banks
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=20, **QUICK)
 @given(st.one_of(wild_signals(), works()), st.sampled_from([1, 3, 10, 17, 80]))
 def test_a_block_in_which_nothing_happens_leaves_what_asking_every_sample_leaves(block, size):
     cuts = range(size, len(block.utc_us), size)

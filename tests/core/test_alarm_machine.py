@@ -321,7 +321,7 @@ class LatchingMachine(Machine):
     definition = LATCHING
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-LatchingMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+LatchingMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAnyOrderOfEventsFollowsTheTable = Machine.TestCase
 TestAnyOrderOfEventsFollowsTheTableWhenLatching = LatchingMachine.TestCase

@@ -44,7 +44,7 @@ def field_of(name, kind, values):
     return Field(name, np.array(filled, dtype), None, present)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables())
 def test_lines_are_those_of_the_clients_point_byte_for_byte(table):
     measurement, tags, columns, times = table

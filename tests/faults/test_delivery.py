@@ -93,7 +93,7 @@ def test_a_daemon_killed_again_and_again_stores_every_acknowledged_frame_once(mo
         kills += 1
         daemon.start()
     thread.join()
-    wait_until(lambda: len(stored(daemon)) == 3000, "all frames to be stored", within_s=30)
+    wait_until(lambda: len(stored(daemon)) == 3000, "all frames to be stored", within_s=90)
     assert stored(daemon) == list(range(3000))
     assert kills >= 4
     publisher.disconnect()

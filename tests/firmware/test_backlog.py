@@ -237,4 +237,4 @@ class BacklogMachine(RuleBasedStateMachine):
 
 
 TestBacklogUnderAnyOrder = BacklogMachine.TestCase
-TestBacklogUnderAnyOrder.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestBacklogUnderAnyOrder.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

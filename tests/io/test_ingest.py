@@ -94,7 +94,7 @@ def taken(reader, batches, few):
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from(EVENTS)), min_size=12, max_size=60))
 def test_a_frame_that_follows_comes_to_the_same_the_short_way(reader, steps):
     batches = list(messages([("next", "next")] * 10 + steps))

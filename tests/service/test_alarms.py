@@ -116,10 +116,11 @@ def check(found, delay_s, what):
     taken_s, stalled_s = found[0] - delay_s, found[1]
     print(f"{what}: force to page, ms over its on-delay: {(taken_s * 1000).round()}", end=" ")
     print(f"of which this machine was busy elsewhere: {(stalled_s * 1000).round()}")
-    quiet = stalled_s <= QUIET_S
-    if quiet.sum() < QUIET_EVENTS:
+    in_time = taken_s <= BUDGET_S
+    excused = ~in_time & (stalled_s > QUIET_S)
+    if excused.any() and in_time.sum() < QUIET_EVENTS:
         pytest.skip(f"this machine was busy elsewhere for {stalled_s.round(3)} s: no latency can be measured")
-    assert taken_s[quiet].max() <= BUDGET_S
+    assert (in_time | excused).all()
 
 
 @pytest.mark.alone

@@ -33,7 +33,9 @@ DAY_S = 86_400.0
 def half_free():
     """Whatever this machine's disk is like, it counts as half free."""
     with pytest.MonkeyPatch.context() as made:
-        made.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100, used=50, free=50))
+        made.setattr(
+            shutil, "disk_usage", lambda _: SimpleNamespace(total=10**12, used=5 * 10**11, free=5 * 10**11)
+        )
         yield
 
 
