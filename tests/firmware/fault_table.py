@@ -82,11 +82,12 @@ class Wire:
             return [each for at_s, each in heard if at_s >= begin_s]
 
     def codes(self, node, begin_s, cells, least=3):
-        """Return the names of the codes that stood in the place of readings of these cells; one or two are a
-        late machine's."""
+        """Return the names of the codes that stood in the place of readings of these cells; a few among many
+        are a late machine's."""
         counted = Counter()
         for frame in self.since(node, "samples", begin_s):
             counted.update(frame.counts[:, list(cells)][frame.counts[:, list(cells)] < COUNT_MIN].tolist())
+        least = max(least, max(counted.values(), default=0) / 5)
         return {Code(code).name.lower() for code, count in counted.items() if count >= least}
 
     def flags(self, node, begin_s):
