@@ -87,7 +87,8 @@ class Wire:
         counted = Counter()
         for frame in self.since(node, "samples", begin_s):
             counted.update(frame.counts[:, list(cells)][frame.counts[:, list(cells)] < COUNT_MIN].tolist())
-        least = max(least, max(counted.values(), default=0) / 5)
+        if least > 1:
+            least = max(least, max(counted.values(), default=0) / 5)
         return {Code(code).name.lower() for code, count in counted.items() if count >= least}
 
     def flags(self, node, begin_s):
