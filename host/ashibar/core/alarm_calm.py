@@ -37,7 +37,7 @@ def calm(plan: Plan, carry: Carry, block: SignalBlock, previous_us: int) -> Carr
     loads = np.concatenate([carry.recent_n, block.bar_n])
     if not float(block.bar_n.max()) - float(loads.min()) <= FALL_RISE_N:  # nan is not
         return None
-    faults = calm_faults(block, dt_us, carry.faults)
+    faults = calm_faults(block, dt_us, plan.noise_n, carry.faults)
     if faults is None:
         return None
     keep = int(times.searchsorted(times[-1] - FALL_WITHIN_US))

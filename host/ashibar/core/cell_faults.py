@@ -71,28 +71,47 @@ def follow_faults(
     return fault, after
 
 
-def calm_faults(block: SignalBlock, dt_us: NDArray[np.int64], carry: FaultCarry) -> FaultCarry | None:
+def calm_faults(
+    block: SignalBlock, dt_us: NDArray[np.int64], noise_n: NDArray[np.float64], carry: FaultCarry
+) -> FaultCarry | None:
     """Return the carry of `follow_faults` where it plainly finds nothing, else None: then it is to be asked.
 
-    All forces of the block are known.
+    All forces of the block are known, and it holds the end of one window of noise at most.
     """
     end_us, greatest_us = int(block.utc_us[-1]), int(dt_us.max())
-    if end_us // NOISE_WINDOW_US != carry.window or max(greatest_us, carry.last_dt_us) > STEADY_SPACING_US:
+    window = end_us // NOISE_WINDOW_US
+    if not 0 <= window - carry.window <= 1 or max(greatest_us, carry.last_dt_us) > STEADY_SPACING_US:
         return None
     if carry.noisy.any() or end_us - int(carry.changed_us.min()) >= STUCK_AFTER_US:
         return None
     force_n = np.concatenate([carry.last_n, block.force_n])
     changed_us = np.where(force_n[2:] != force_n[1:-1], block.utc_us[:, None], carry.changed_us).max(axis=0)
-    sum_mn, count, moving = carry.sum_mn, carry.count, int(np.count_nonzero(block.motion))
-    if moving < len(dt_us):
-        second_n = np.abs(force_n[2:] - 2 * force_n[1:-1] + force_n[:-2])
-        if moving:
-            second_n = second_n[~block.motion]
-        if np.isnan(second_n[:2]).any():  # beside what came before
+    second_n = np.abs(force_n[2:] - 2 * force_n[1:-1] + force_n[:-2])
+    if np.isnan(second_n[:2]).any():  # beside what came before
+        return None
+    sum_mn, count = carry.sum_mn, carry.count
+    if window != carry.window:
+        edge = int(block.utc_us.searchsorted(window * NOISE_WINDOW_US))
+        sum_mn, count = _scatter(second_n[:edge], block.motion[:edge], sum_mn, count)
+        if _verdict(sum_mn, count, noise_n, carry.noisy).any():
             return None
-        sum_mn = sum_mn + np.rint(second_n * 1000).astype(np.int64).sum(axis=0)
-        count = count + len(second_n)
-    return FaultCarry(force_n[-2:], int(dt_us[-1]), changed_us, carry.window, sum_mn, count, carry.noisy)
+        second_n, sum_mn, count = second_n[edge:], np.zeros_like(sum_mn), np.zeros_like(count)
+    sum_mn, count = _scatter(second_n, block.motion[len(dt_us) - len(second_n) :], sum_mn, count)
+    return FaultCarry(force_n[-2:], int(dt_us[-1]), changed_us, window, sum_mn, count, carry.noisy)
+
+
+def _scatter(
+    second_n: NDArray[np.float64],
+    motion: NDArray[np.bool_],
+    sum_mn: NDArray[np.int64],
+    count: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return sums and counts with the second differences [S, C] of samples that are still."""
+    moving = int(np.count_nonzero(motion))
+    if moving == len(second_n):
+        return sum_mn, count
+    still_n = second_n[~motion] if moving else second_n
+    return sum_mn + np.rint(still_n * 1000).astype(np.int64).sum(axis=0), count + len(still_n)
 
 
 def _changed(
