@@ -198,7 +198,7 @@ class Boot:
     ) -> NodeSamples | None:
         """Take in a live frame that follows the newest one, as `take` does, and return its samples.
 
-        None where it does not follow, or more hangs on it: nothing is changed then.
+        None where it does not follow, or more hangs on it: nothing is changed then. `store` is to follow.
         """
         fit = self._fit
         if (
@@ -211,8 +211,8 @@ class Boot:
             return None
         if not self.account.follows(frame.seq, frame.sample_index):
             return None
-        device_us = frame.sample_device_us
-        first_us, last_us = frame.device_us, int(device_us[-1])
+        offsets_us = frame.offsets_us
+        first_us, last_us = frame.device_us, frame.device_us + offsets_us[-1]
         self.last_mono_us, self.last_utc_us = message.mono_us, message.utc_us
         self._fit = fit = timefit.observe(fit, last_us, message.utc_us, message.mono_us, live=True)
         utc_us = (timefit.stamp_one(fit, first_us), timefit.stamp_one(fit, last_us))
@@ -222,8 +222,7 @@ class Boot:
         batch.frames.append(FrameRow(*self._key, *header, *utc_us, version, message.utc_us, message.payload))
         if version is None:
             self.provisional.append(_Stamped(frame.seq, first_us, last_us, *utc_us))
-        self.store(batch, self.last_utc_us)
-        times_us = one_frame_utc_us(*utc_us, device_us)
+        times_us = one_frame_utc_us(*utc_us, offsets_us)
         calibration = calibrations.get(frame.calibration_id)
         return NodeSamples(node, self.number, frame.sample_index, times_us, frame.counts, calibration)
 

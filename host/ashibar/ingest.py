@@ -353,35 +353,44 @@ class Ingest:
     def _take_samples(self, intake: Intake, inbound: Sequence[Inbound]) -> None:
         if len(inbound) <= FEW:
             apart: dict[str, list[Inbound]] = {}
+            taken: dict[str, tuple[Node, Boot]] = {}
             for message in inbound:  # what comes after one that is out of line waits behind it
-                if message.topic in apart or not self._take_next(intake, message):
+                known = None if message.topic in apart else self._take_next(intake, message)
+                if known is None:
                     apart.setdefault(message.topic, []).append(message)
+                else:
+                    taken[message.topic] = known
+            for node, boot in taken.values():
+                boot.store(intake.batch, boot.last_utc_us)
+                intake.uptos[node.name, boot.number] = boot.upto
+                node.newest = _newest(boot)
             inbound = [message for messages in apart.values() for message in messages]
         if inbound:
             self._take_any(intake, inbound)
 
-    def _take_next(self, intake: Intake, message: Inbound) -> bool:
-        """Take in a frame that follows its node's newest, the usual case; False and nothing for any other."""
+    def _take_next(self, intake: Intake, message: Inbound) -> tuple[Node, Boot] | None:
+        """Take in a frame that follows its node's newest, the usual case; None and nothing for any other.
+
+        The state of the boot is to be stored behind it.
+        """
         topic = self._topics[message.topic]
         node = self.nodes.get(topic.node) if isinstance(topic, topics.Topic) else None
         boot = None if node is None or node.boot is None else self._boots.get((node.name, node.boot))
         if node is None or boot is None:
-            return False
+            return None
         try:
             frame = decode(message.payload)
         except FrameError:
-            return False
+            return None
         if frame.boot != boot.number:
-            return False
+            return None
         samples = boot.take_next(frame, message, intake.batch, node.usable(boot.number), node.name)
         if samples is None:
-            return False
+            return None
         intake.samples.append(samples)
-        intake.uptos[node.name, boot.number] = boot.upto
         self._watch_rivals(intake, node, boot.number, message.mono_us, message.utc_us)
         node.last_frame_mono_us, node.last_frame_utc_us = message.mono_us, message.utc_us
-        node.newest = _newest(boot)
-        return True
+        return node, boot
 
     def _take_any(self, intake: Intake, inbound: Sequence[Inbound]) -> None:
         decoded = decode_many([message.payload for message in inbound])

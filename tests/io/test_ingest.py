@@ -115,7 +115,7 @@ def test_one_frame_is_stamped_as_among_others(first_us, stretch_us, steps):
     device_us = np.cumsum(np.array(steps, np.int64))
     last_us = first_us + int(device_us[-1] - device_us[0]) + stretch_us
     among = sample_utc_us(np.array([first_us]), np.array([last_us]), device_us[np.newaxis])[0]
-    assert one_frame_utc_us(first_us, last_us, device_us).tolist() == among.tolist()
+    assert one_frame_utc_us(first_us, last_us, (device_us - device_us[0]).tolist()).tolist() == among.tolist()
 
 
 def test_one_time_is_stamped_as_among_others(reader):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NoReturn
 from zlib import crc32
 
 import numpy as np
@@ -124,6 +125,13 @@ class Frame:
         return int(stands_for(np.array([self.flags]))[0])
 
     @property
+    def offsets_us(self) -> list[int]:
+        """Time of each sample since the first one, microseconds: S numbers, quicker than an array for few."""
+        steps = self.spacing_10us.tolist()
+        steps[0] = 0
+        return list(accumulate(step * SPACING_UNIT_US for step in steps))
+
+    @property
     def sample_device_us(self) -> NDArray[np.int64]:
         """Device time of each sample, int64[S], microseconds since boot."""
         times = _sample_times(np.array([self.device_us], np.int64), self.spacing_10us.reshape(1, -1))
@@ -229,21 +237,37 @@ def stands_for(flags: NDArray[np.integer]) -> NDArray[np.int64]:
 
 def decode(payload: bytes) -> Frame:
     """Return the frame in `payload`; raise FrameError, naming the first rule broken, if it holds none."""
-    if len(payload) >= len(MAGIC) and payload[: len(MAGIC)] != MAGIC:
-        raise FrameError(FrameProblem.MAGIC, f"magic {MAGIC!r}", repr(bytes(payload[: len(MAGIC)])))
-    if len(payload) < _HEADER.size:
-        raise FrameError(FrameProblem.TRUNCATED, f"at least {_HEADER.size} bytes", f"{len(payload)} bytes")
-    _, version, flags, boot, seq, device_us, index, calibration, samples, cells, oldest = _HEADER.unpack_from(
-        payload
+    if len(payload) < _HEADER.size or crc32(payload) != _RESIDUE:
+        _refuse(payload)
+    magic, version, flags, boot, seq, device_us, index, calibration, samples, cells, oldest = (
+        _HEADER.unpack_from(payload)
     )
-    if version != VERSION:
-        raise FrameError(FrameProblem.VERSION, f"version {VERSION}", f"version {version}")
-    _check_shape_and_length(payload, samples, cells)
-    _check_content(payload, device_us)
+    if (
+        magic != MAGIC
+        or version != VERSION
+        or not (1 <= samples <= MAX_SAMPLES and 1 <= cells <= MAX_CELLS)
+        or len(payload) != frame_length(samples, cells)
+        or device_us > MAX_DEVICE_US
+    ):
+        _refuse(payload)
     spacing = np.frombuffer(payload, "<u2", samples, _HEADER.size)
     counts = np.frombuffer(payload, "<i4", samples * cells, _HEADER.size + 2 * samples)
     shaped = counts.reshape(samples, cells)
     return Frame(flags, boot, seq, device_us, index, calibration, oldest, spacing, shaped)
+
+
+def _refuse(payload: bytes) -> NoReturn:
+    """Raise FrameError for a payload that holds no frame, naming the first rule it breaks."""
+    if len(payload) >= len(MAGIC) and payload[: len(MAGIC)] != MAGIC:
+        raise FrameError(FrameProblem.MAGIC, f"magic {MAGIC!r}", repr(bytes(payload[: len(MAGIC)])))
+    if len(payload) < _HEADER.size:
+        raise FrameError(FrameProblem.TRUNCATED, f"at least {_HEADER.size} bytes", f"{len(payload)} bytes")
+    _, version, _, _, _, device_us, _, _, samples, cells, _ = _HEADER.unpack_from(payload)
+    if version != VERSION:
+        raise FrameError(FrameProblem.VERSION, f"version {VERSION}", f"version {version}")
+    _check_shape_and_length(payload, samples, cells)
+    _check_content(payload, device_us)
+    raise AssertionError("a payload that is no frame breaks a rule")
 
 
 def encode(frame: Frame) -> bytes:
