@@ -133,15 +133,21 @@ def rig_results(
     parts = _chosen_parts(samples, chosen, history)
     if not parts:
         return
-    mine_us = np.unique(np.concatenate([part.utc_us for part in parts]))
+    mine_us = _ascending(np.concatenate([part.utc_us for part in parts]))
     starts = np.array([each.from_us for each in history], np.int64)
     for result in evaluations([samples], history):
-        rows = np.flatnonzero(np.isin(result.utc_us, mine_us))
+        at = np.minimum(mine_us.searchsorted(result.utc_us), len(mine_us) - 1)
+        rows = np.flatnonzero(mine_us[at] == result.utc_us)
         if len(rows):
             number = max(int(np.searchsorted(starts, result.utc_us[rows[0]], side="right")) - 1, 0)
             yield history[number].params, _taken(result, rows)
         for spike in result.spikes:
             yield from _spike_row(spike.utc_us, parts)
+
+
+def _ascending(utc_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each time once, in order."""
+    return utc_us if (np.diff(utc_us) > 0).all() else np.unique(utc_us)
 
 
 def _spike_row(utc_us: int, parts: Sequence[Part]) -> Iterator[tuple[RigParameters, Evaluation]]:

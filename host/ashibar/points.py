@@ -29,14 +29,18 @@ if TYPE_CHECKING:
     from ashibar.core.rig import RigParameters
     from ashibar.io.journal import Reader, StoredFrame
 
-# Frames on both sides of a batch, by id: some seconds of a few nodes. Where they are not enough, the record
-# is searched by time instead.
-AROUND_FRAMES: Final = 192
+# Frames on both sides of a batch, by id: four seconds of each node, of eight nodes at least. Where they are
+# not enough, the record is searched by time instead, for each rig anew.
+AROUND_FRAMES: Final = 32
+LEAST_NODES: Final = 8
 SETTLE_US: Final = 2_000_000  # so long a frame waits for what follows it, or for the other nodes of its rig
 LATE_US: Final = 1_000_000  # a frame that came so much later than its neighbours may find them written
 BACK_US: Final = LAG * NEAR_US + HOLD_US  # samples so much earlier may depend on a sample
 SLACK_US: Final = 1_000_000  # frames of one commit are not stored in the order they came
 SLICE_US: Final = 60_000_000  # of a span that is written again
+
+
+ByNode = dict[int, list["StoredFrame"]]  # by the node's number
 
 
 class Ready(NamedTuple):
@@ -90,12 +94,12 @@ class Points:
             return b"".join(self._lines(work, reader) for work in self._works(frames, reader))
 
     def evaluations(
-        self, frames: Sequence[StoredFrame], reader: Reader
+        self, frames: Sequence[StoredFrame], reader: Reader, only: str | None = None
     ) -> Iterator[tuple[str, RigParameters, Evaluation]]:
-        """Yield rig, parameters and results of `frames`: the values every sink writes."""
+        """Yield rig, parameters and results of `frames`: the values every sink writes; of one rig `only`."""
         with reader.frames.snapshot():
             self._look_up(reader)
-            works = list(self._works(frames, reader))
+            works = list(self._works(frames, reader, only=only))
         for work in works:
             samples = source.node_samples(_stamped(work.around), self._names, self._calibrations)
             history = self._rigs[work.rig].history
@@ -112,10 +116,10 @@ class Points:
         """
         with reader.frames.snapshot():
             self._look_up(reader)
-            around = _Around.of(reader, after, limit)
+            around = self._around(reader, after, limit)
             next_ones = [frame for frame in around.frames if after < frame.id <= upto][:limit]
             waited = self._waits.upto(reader.highest_frame_id(), mono_us)
-            frames = self._ready_ones(next_ones, around.frames, now_us, waited)
+            frames = self._ready_ones(next_ones, around, now_us, waited)
             if not frames:
                 return None
             works = list(self._works(frames, reader, around))
@@ -165,18 +169,26 @@ class Points:
         self._calibrations = calibrations_of(reader)
         self._known = known
 
-    def _of_rig(self, frames: Iterable[StoredFrame], rig: _Rig) -> list[StoredFrame]:
-        mine = {number for number, name in self._names.items() if name in rig.nodes}
-        found = [frame for frame in frames if frame.row.node in mine]
+    def _around(self, reader: Reader, after: int, count: int) -> _Around:
+        """Read the frames behind an id, and those around them."""
+        return _Around.of(reader, after, count, AROUND_FRAMES * max(LEAST_NODES, len(self._names)))
+
+    def _numbers(self, rig: _Rig) -> list[int]:
+        """Return the nodes of a rig by their numbers in the journal."""
+        return [number for number, name in self._names.items() if name in rig.nodes]
+
+    def _of_rig(self, frames: ByNode, rig: _Rig) -> list[StoredFrame]:
+        """Return the frames of a rig in order of time."""
+        found = [frame for number in self._numbers(rig) for frame in frames.get(number, ())]
         return sorted(found, key=lambda frame: (frame.row.utc_us, frame.id))
 
     def _ready_ones(
-        self, frames: list[StoredFrame], around: Sequence[StoredFrame], now_us: int, waited: int
+        self, frames: list[StoredFrame], around: _Around, now_us: int, waited: int
     ) -> list[StoredFrame]:
         """Return the frames up to the first one that may yet change; those up to `waited` cannot."""
         limits: dict[int, _Final] = {}
         for rig in self._rigs.values():
-            mine = self._of_rig(around, rig)
+            mine = self._of_rig(around.by_node, rig)
             for node in {frame.row.node for frame in mine}:
                 final = _final(mine, node, now_us)
                 limits[node] = final if node not in limits else limits[node].and_also(final)
@@ -187,17 +199,25 @@ class Points:
         return frames
 
     def _works(
-        self, frames: Sequence[StoredFrame], reader: Reader, around: _Around | None = None
+        self,
+        frames: Sequence[StoredFrame],
+        reader: Reader,
+        around: _Around | None = None,
+        *,
+        only: str | None = None,
     ) -> Iterator[_Work]:
         """Yield the frames rig by rig in clusters, each with all that counts for it."""
         if not frames:
             return
         if around is None:
-            around = _neighbours(frames, reader)
+            around = self._neighbours(frames, reader)
+        apart = _by_node(frames)
         for name, rig in self._rigs.items():
+            if only not in (None, name):
+                continue
             cluster: list[StoredFrame] = []
             end_us = 0
-            for frame in self._of_rig(frames, rig):
+            for frame in self._of_rig(apart, rig):
                 if cluster and frame.row.utc_us > end_us + 2 * rig.margin_us:
                     yield self._work(name, cluster, reader, around)
                     cluster = []
@@ -210,12 +230,19 @@ class Points:
         rig = self._rigs[name]
         from_us = cluster[0].row.utc_us - rig.margin_us
         to_us = max(frame.row.utc_last_us for frame in cluster) + rig.margin_us
-        nodes = [number for number, node in self._names.items() if node in rig.nodes]
-        if around.holds(from_us, to_us, nodes):
-            near = [f for f in around.frames if f.row.utc_last_us >= from_us and f.row.utc_us < to_us]
+        if around.holds(from_us, to_us, self._numbers(rig)):
+            mine = self._of_rig(around.by_node, rig)
+            near = [f for f in mine if f.row.utc_last_us >= from_us and f.row.utc_us < to_us]
         else:
-            near = list(reader.frames_between(from_us, to_us))
-        return _Work(name, list(cluster), self._of_rig(near, rig))
+            near = self._of_rig(_by_node(reader.frames_between(from_us, to_us)), rig)
+        return _Work(name, list(cluster), near)
+
+    def _neighbours(self, frames: Sequence[StoredFrame], reader: Reader) -> _Around:
+        """Return frames with ids around those of a batch; none where the batch is no stretch of ids."""
+        low, high = min(frame.id for frame in frames), max(frame.id for frame in frames)
+        if high - low > 2 * len(frames) + AROUND_FRAMES:
+            return NOTHING
+        return self._around(reader, low - 1, high - low + 1)
 
     def _choice(self, frames: Iterable[StoredFrame]) -> Chosen:
         chosen = Chosen()
@@ -312,35 +339,36 @@ class _Around(NamedTuple):
     """Frames in a row by id, and whether they are the first and the last of all."""
 
     frames: Sequence[StoredFrame]
+    by_node: ByNode
     is_first: bool
     is_last: bool
 
     @staticmethod
-    def of(reader: Reader, after: int, count: int) -> _Around:
-        """Read the frames behind an id and some before and behind those."""
-        begin = max(0, after - AROUND_FRAMES)
-        frames = reader.frames_after(begin, after - begin + count + AROUND_FRAMES)
+    def of(reader: Reader, after: int, count: int, beside: int) -> _Around:
+        """Read the frames behind an id, and so many `beside`, before and behind those."""
+        begin = max(0, after - beside)
+        frames = reader.frames_after(begin, after - begin + count + beside)
         last_id = frames[-1].id if frames else 0
-        return _Around(frames, begin == 0, last_id >= reader.highest_frame_id())
+        return _Around(frames, _by_node(frames), begin == 0, last_id >= reader.highest_frame_id())
 
     def holds(self, from_us: int, to_us: int, nodes: Iterable[int]) -> bool:
         """Tell whether no frame of a span can be stored elsewhere: no sample is stamped after its arrival."""
         if not self.frames:
             return False
-        begins = self.is_first or self.frames[0].row.received_us + SLACK_US < from_us
-        beyond = {frame.row.node for frame in self.frames if frame.row.utc_us > to_us}
-        return begins and (self.is_last or beyond.issuperset(nodes))
+        if not self.is_first and not self.frames[0].row.received_us + SLACK_US < from_us:
+            return False
+        ends = (self.by_node.get(node, ()) for node in nodes)
+        return self.is_last or all(any(frame.row.utc_us > to_us for frame in each) for each in ends)
 
 
-NOTHING: Final = _Around((), is_first=False, is_last=False)
+NOTHING: Final = _Around((), {}, is_first=False, is_last=False)
 
 
-def _neighbours(frames: Sequence[StoredFrame], reader: Reader) -> _Around:
-    """Return frames with ids around those of a batch; none where the batch is no stretch of ids."""
-    low, high = min(frame.id for frame in frames), max(frame.id for frame in frames)
-    if high - low > 2 * len(frames) + AROUND_FRAMES:
-        return NOTHING
-    return _Around.of(reader, low - 1, high - low + 1)
+def _by_node(frames: Iterable[StoredFrame]) -> ByNode:
+    found: ByNode = {}
+    for frame in frames:
+        found.setdefault(frame.row.node, []).append(frame)
+    return found
 
 
 def _changed_by(work: _Work, first_id: int, margin_us: int) -> list[StoredFrame]:

@@ -146,9 +146,8 @@ class SeriesReader:
         parts = []
         for first in range(0, len(frames), FRAMES_AT_ONCE):
             batch = frames[first : first + FRAMES_AT_ONCE]
-            for name, params, result in self._points.evaluations(batch, reader):
-                if name == rig:
-                    parts.append(in_steps(params, result, step_us, start_us, buckets))
+            for _, params, result in self._points.evaluations(batch, reader, rig):
+                parts.append(in_steps(params, result, step_us, start_us, buckets))
         return parts
 
 

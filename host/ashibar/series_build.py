@@ -20,7 +20,7 @@ from ashibar.series import CURSOR, FRAMES_AT_ONCE, in_steps
 if TYPE_CHECKING:
     import sqlite3
     import threading
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ashibar.io.journal import Committer, Reader, StoredFrame
 
@@ -61,7 +61,8 @@ class SeriesBuilder:
             span = (start_us, start_us + REBUILD_US)
             if not _shed(reader, span):
                 chunks: dict[Key, Chunk] = {}
-                self._renew(reader, rig, span, cursor, chunks)
+                fine = self._seconds(reader, span, reader.frames_between(*span), cursor, rig)
+                self._renew(reader, rig, span, fine.get(rig, {}), chunks)
                 self._write(chunks, cursor, cursor)
 
     def _add(self, reader: Reader) -> bool:
@@ -74,14 +75,20 @@ class SeriesBuilder:
             cursor = frames[-1].id
             chunks: dict[Key, Chunk] = {}
             for span in _touched(frames):
+                added = _shed(reader, span)
+                mine = frames if added else reader.frames_between(*span)
+                fine = self._seconds(reader, span, mine, cursor)
                 for rig in self._rigs:
-                    new = frames if _shed(reader, span) else None
-                    self._renew(reader, rig, span, cursor, chunks, new=new)
+                    self._renew(reader, rig, span, fine.get(rig, {}), chunks, added=added)
         self._write(chunks, before, cursor)
         return len(frames) == FRAMES_AT_ONCE
 
     def _write(self, chunks: dict[Key, Chunk], before: int, cursor: int) -> None:
-        rows = [(*key, pyramid.to_bytes(chunk)) for key, chunk in chunks.items()]
+        finest = [chunk for chunk in chunks.values() if chunk.step_s == FINEST_S]
+        newest_us = max(map(_end_us, finest), default=0)
+        rows = [
+            (*key, pyramid.to_bytes(chunk, grows=chunk.end_us > newest_us)) for key, chunk in chunks.items()
+        ]
         now_us = self._utc_us()
 
         def write(connection: sqlite3.Connection) -> None:
@@ -99,17 +106,18 @@ class SeriesBuilder:
         reader: Reader,
         rig: str,
         span: Span,
-        cursor: int,
+        fine: Mapping[int, Chunk],
         chunks: dict[Key, Chunk],
         *,
-        new: list[StoredFrame] | None = None,
+        added: bool = False,
     ) -> None:
-        """Compute the steps of a span into `chunks`; with `new` given, only add those frames."""
-        frames = reader.frames_between(*span) if new is None else new
-        fine = self._seconds(reader, rig, span, frames, cursor)
+        """Put the finest chunks of a span, by their start, and what follows from them into `chunks`.
+
+        They take the place of what is there, or are `added` to it.
+        """
         for start_us in _grid(FINEST_S, span):
             old = _known(reader, chunks, (rig, FINEST_S, start_us))
-            kept = old if new is not None or old is None else pyramid.without(old, *span)
+            kept = old if added or old is None else pyramid.without(old, *span)
             _put(chunks, (rig, FINEST_S, start_us), [kept, fine.get(start_us)])
         for finer_s, level_s in pairwise(sorted(LEVELS)):
             step_us = level_s * US
@@ -121,20 +129,26 @@ class SeriesBuilder:
                 _put(chunks, (rig, level_s, start_us), [kept, *parts])
 
     def _seconds(
-        self, reader: Reader, rig: str, span: Span, frames: Iterable[StoredFrame], cursor: int
-    ) -> dict[int, Chunk]:
-        """Return the finest chunks that the samples of a span make, by their start."""
-        found: dict[int, Chunk] = {}
+        self,
+        reader: Reader,
+        span: Span,
+        frames: Iterable[StoredFrame],
+        cursor: int,
+        only: str | None = None,
+    ) -> dict[str, dict[int, Chunk]]:
+        """Return the finest chunks that the samples of a span make, by rig and their start."""
+        rigs: dict[str, dict[int, Chunk]] = {}
         for batch in _batches(frames, cursor):
-            for name, params, result in self._points.evaluations(batch, reader):
-                if name != rig or not len(result):
+            for name, params, result in self._points.evaluations(batch, reader, only):
+                if not len(result):
                     continue
+                found = rigs.setdefault(name, {})
                 first_us = max(span[0], int(result.utc_us[0]))
                 for start_us in _grid(FINEST_S, (first_us, min(span[1], int(result.utc_us[-1]) + 1))):
                     chunk = in_steps(params, result, FINEST_S * US, start_us, LEVELS[FINEST_S])
                     chunk = pyramid.without(pyramid.without(chunk, 0, span[0]), span[1], chunk.end_us)
                     found[start_us] = pyramid.merged(found[start_us], chunk) if start_us in found else chunk
-        return found
+        return rigs
 
     def _correct(self, reader: Reader, stopping: threading.Event) -> None:
         """Rebuild from where parameters or calibrations came that are older than what the pyramid has."""
@@ -152,6 +166,12 @@ class SeriesBuilder:
             self._committer.between(
                 lambda journal: journal.work(lambda connection: connection.execute(sql, row))
             )
+
+
+def _end_us(chunk: Chunk) -> int:
+    """Return the end of the newest step with a sample."""
+    held = np.flatnonzero(chunk.states.any(axis=0))
+    return chunk.start_us + (int(held[-1]) + 1) * chunk.step_s * US if len(held) else 0
 
 
 def _touched(frames: Sequence[StoredFrame]) -> list[Span]:
@@ -241,8 +261,7 @@ def _newest_us(reader: Reader, rig: str) -> int:
         "SELECT max(start_us) FROM pyramid WHERE rig = ? AND level_s = ?", (rig, FINEST_S)
     ).fetchone()
     chunk = None if row[0] is None else _known(reader, {}, (rig, FINEST_S, row[0]))
-    held = np.flatnonzero(chunk.states.sum(axis=0)) if chunk is not None else np.empty(0, np.int64)
-    return 0 if chunk is None or not len(held) else chunk.start_us + (int(held[-1]) + 1) * FINEST_S * US
+    return 0 if chunk is None else _end_us(chunk)
 
 
 def _shed(reader: Reader, span: Span) -> bool:

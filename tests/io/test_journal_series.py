@@ -3,8 +3,10 @@
 import asyncio
 import threading
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from ashibar.core import pyramid
@@ -124,6 +126,28 @@ def test_however_frames_are_cut_and_ordered_the_steps_are_the_same(bench, tmp_pa
         other.close()
 
 
+def test_a_span_is_evaluated_once_for_all_rigs(bench):
+    rigs = [RIG, "room-8", "room-9"]
+    builder = SeriesBuilder(bench.committer, STUDIO, rigs, lambda: T0_US + 10**11)
+    bench.store(Batch(frames=rows(240)))
+    with patch.object(Points, "evaluations", autospec=True, side_effect=Points.evaluations) as evaluated:
+        builder.build(bench.reader, threading.Event())
+    assert [call.args[3] for call in evaluated.call_args_list] == [
+        None,
+        RIG,
+    ]
+    assert bench.tables(1, 30).rows.sum() == 2400
+
+
+def test_the_newest_chunks_are_plain_and_the_full_ones_coded(bench):
+    bench.store(Batch(frames=rows(5600)))  # 700 s: a chunk of seconds is full, another grows
+    bench.build()
+    stored = bench.reader.connection.execute(
+        "SELECT data FROM pyramid WHERE level_s = 1 ORDER BY start_us"
+    ).fetchall()
+    assert [msgspec.msgpack.decode(data)[0] for (data,) in stored] == [pyramid.CODED, pyramid.PLAIN]
+
+
 def test_every_level_agrees_with_the_finest(bench):
     bench.store(Batch(frames=rows(6000)))
     bench.build()
@@ -239,7 +263,8 @@ def test_a_stored_chunk_takes_little_room(bench):
     } == set(LEVELS)
 
 
-def test_a_chunk_comes_back_as_it_was_stored():
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_chunk_comes_back_as_it_was_stored(grows):
     rng = np.random.default_rng(1)
     values = rng.integers(-(10**6), 10**6, (2, 500))
     values[0, ::7] = pyramid.UNKNOWN
@@ -252,7 +277,7 @@ def test_a_chunk_comes_back_as_it_was_stored():
         start_us=0,
         buckets=600,
     )
-    again = pyramid.from_bytes(pyramid.to_bytes(chunk), 1, 0)
+    again = pyramid.from_bytes(pyramid.to_bytes(chunk, grows=grows), 1, 0)
     for name in ("count", "low", "high", "total", "states"):
         assert getattr(again, name).tolist() == getattr(chunk, name).tolist()
     with pytest.raises(pyramid.ChunkError, match="rebuild"):

@@ -56,7 +56,10 @@ log = logging.getLogger(__name__)
 SINK: Final = "influx"
 FRAMES_PER_WRITE: Final = 500  # 5,000 lines: the size from which larger requests gain nothing
 IDLE_S: Final = 1.0  # without a commit, look again after this
-LINGER_S: Final = 1.0  # so long new samples gather: nobody looks at InfluxDB more often
+# So long new samples gather: as long as it takes for the copy to need this share of a processor, for it costs
+# the more the smaller the pieces are; but not longer than dashboards wait before they look again.
+LINGER_S: Final = (1.0, 10.0)
+SHARE: Final = 0.006
 REST: Final = 0.25  # of the time of a slice of old samples: the live figure has the processor first
 RETRY_MIN_S: Final = 0.25
 RETRY_MAX_S: Final = 10.0  # a server that is back is used within this
@@ -150,14 +153,16 @@ class InfluxSink:
             while not self._stopping.is_set():
                 self._wake.clear()
                 try:
+                    began_s = time.thread_time()
                     busy = self._turn(reader)
+                    linger_s = min(max((time.thread_time() - began_s) / SHARE, LINGER_S[0]), LINGER_S[1])
                     failures = 0
                 except Exception as error:  # noqa: BLE001 (a sink must never stop the rest, nor itself)
                     self._complain(error, reader)
                     failures += 1
                     self._stopping.wait(_delay_s(error, failures))
                     continue
-                if not busy and not self._stopping.wait(LINGER_S):
+                if not busy and not self._stopping.wait(linger_s):
                     self._wake.wait(IDLE_S)
         finally:
             reader.close()
