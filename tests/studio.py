@@ -103,7 +103,8 @@ class Studio:
         self.service.note_late(intake.samples, intake.batch, self.now_us)
         self.journal.commit(intake.batch)
         if intake.samples:
-            self.service.take(self.live, intake.samples, self.now_us)
+            self.service.hold(self.live.name, intake.samples, self.now_us)
+            self.service.look(self.live.name, self.now_us)
         if intake.abouts_changed:
             self.service.nodes_changed(self.now_us)
 

@@ -17,8 +17,8 @@ import numpy as np
 from ashibar.boots import FrameArrays, stretches
 from ashibar.core import messages as wire
 from ashibar.core import timefit, topics
-from ashibar.core.figure import AHEAD_S, STALE_AFTER_S, Figure
 from ashibar.core.frame import FLAG_BACKLOG, decode_many
+from ashibar.core.glance import is_stale
 from ashibar.ingest import by_boot
 from ashibar.io.mqtt import Link
 from ashibar.live import LiveRig
@@ -26,6 +26,7 @@ from ashibar.live import LiveRig
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ashibar.core.figure import Figure
     from ashibar.core.track import NodeSamples
     from ashibar.ingest import Ingest
     from ashibar.io.mqtt import Inbound, MqttOptions
@@ -225,7 +226,7 @@ def fresh_lane(
 
 
 def _is_fresh(figure: Figure) -> bool:
-    return figure.age_s is not None and -AHEAD_S <= figure.age_s <= STALE_AFTER_S
+    return not is_stale(figure.age_s)
 
 
 def _alarms(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:

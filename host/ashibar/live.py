@@ -13,7 +13,8 @@ import numpy as np
 
 from ashibar.core import evaluate
 from ashibar.core.align import HOLD_US
-from ashibar.core.figure import Figure, figure, glance
+from ashibar.core.figure import Figure, figure
+from ashibar.core.glance import Light, glance, light, moved_on
 from ashibar.core.messages import Display
 from ashibar.core.track import NodeSamples
 from ashibar.core.validity import Validity
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TREND_STEP_US: Final = 100_000  # of the page's trend: 600 points a minute
 TREND_HOLE_US: Final = 1_000_000  # without samples for so long the line is broken
+BROKEN_US: Final = 400_000  # a hole this long is looked at at once: in another 0.1 s a cell counts as missing
 CHANGE_WITHIN_US: Final = 500_000  # without samples a change waits so long for those taken before it
 SHOWN_UP_TO: Final = int(Validity.CALIBRATION_OVERDUE)
 
@@ -58,11 +60,32 @@ class LiveRig:
         self._figure: Figure | None = None
         self._changes: deque[_Change] = deque()
         self._waiting: list[NodeSamples] = []  # of nodes that are beyond a change the others are not at
+        self._held: list[NodeSamples] = []  # not evaluated yet
+        self._held_samples = 0
+        self._held_us = 0  # the newest of them
+        self._light: Light | None = None  # None: to be made of what is evaluated
+        self._lit = 0  # how many of those held are in it
 
     @property
     def newest_us(self) -> int | None:
-        """Time of the newest sample, None before the first."""
+        """Time of the newest sample evaluated, None before the first."""
         return self._state.newest_utc_us
+
+    @property
+    def heard_us(self) -> int | None:
+        """Time of the newest sample, evaluated or held."""
+        newest_us = self.newest_us
+        return max(newest_us or 0, self._held_us) if self._held else newest_us
+
+    @property
+    def held(self) -> int:
+        """How many samples are held."""
+        return self._held_samples
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether samples may wait while the light goes on: on one node, with no change under way."""
+        return len(self.params.nodes) == 1 and not self._changes
 
     @property
     def newest_force_n(self) -> list[float] | None:
@@ -78,7 +101,11 @@ class LiveRig:
             here_n = newest_n[self.params.columns[node]]
             for rest_n in (state.series[node].force_n, item.rows.force_n[item.decided :]):
                 moved_n = rest_n - here_n
-                if len(moved_n) and not (moved_n.min() > -room.down_n and moved_n.max() < room.up_n):
+                if len(moved_n) and not (
+                    moved_n.min() > -room.down_n
+                    and moved_n.max() < room.up_n
+                    and moved_n.sum(axis=1).max() < room.rise_n * len(here_n) / len(newest_n)
+                ):
                     return False
         return True
 
@@ -86,6 +113,34 @@ class LiveRig:
     def wanted(self) -> RigParameters:
         """The parameters that hold from the last change on."""
         return self._changes[-1].params if self._changes else self.params
+
+    def hold(self, samples: Sequence[NodeSamples]) -> bool:
+        """Keep samples of this rig to be evaluated together; False where they do not follow those before."""
+        follows = True
+        for each in samples:
+            boot, index, last_us = self._end_of(each.node)
+            gap_us = int(each.utc_us[0]) - last_us
+            follows &= (each.boot, each.first_index) == (boot, index) and 0 < gap_us < BROKEN_US
+            self._held.append(each)
+            self._held_samples += len(each.utc_us)
+            self._held_us = max(self._held_us, int(each.utc_us[-1]))
+        return follows
+
+    def _end_of(self, node: str) -> tuple[int | None, int, int]:
+        """Return boot, next index and time of the newest sample of a node, held or evaluated."""
+        for each in reversed(self._held):
+            if each.node == node:
+                return each.boot, each.first_index + len(each.utc_us), int(each.utc_us[-1])
+        track = self._state.tracks[node]
+        return track.boot, track.next_index, track.last_utc_us or 0
+
+    def take_held(self, seen: Callable[[Evaluation], None] = _ignore) -> int:
+        """Evaluate what is held; return how many samples that were."""
+        samples, self._held, self._light = self._held, [], None
+        taken, self._held_samples, self._held_us = self._held_samples, 0, 0
+        if samples:
+            self.take(samples, seen)
+        return taken
 
     def take(self, samples: Sequence[NodeSamples], seen: Callable[[Evaluation], None] = _ignore) -> bool:
         """Evaluate new samples; True if any were this rig's. `seen` gets what is final by them, in order."""
@@ -128,7 +183,7 @@ class LiveRig:
         seen: Callable[[Evaluation], None],
     ) -> None:
         """Take up, before any sample, what an earlier run of the host had stored; the page's trend has it."""
-        self.params, self._state = params, evaluate.start(params)
+        self.params, self._state, self._light = params, evaluate.start(params), None
         for change in changes:
             self.change(*change)
         self.take(samples, seen)
@@ -158,12 +213,13 @@ class LiveRig:
             self._saw(evaluation, seen)
 
     def _saw(self, evaluation: Evaluation, seen: Callable[[Evaluation], None]) -> None:
+        self._light = None
         self._add_trend(evaluation)
         seen(evaluation)
 
     def _apply(self, change: _Change, seen: Callable[[Evaluation], None]) -> None:
         self.flush(seen)
-        self.params = change.params
+        self.params, self._light = change.params, None
         change.applied()
 
     def figure(self, now_us: int) -> Figure:
@@ -187,36 +243,43 @@ class LiveRig:
 
     def display(self, server: str, alarm: Any, now_us: int) -> Display:
         """Return what the rig's nodes show with their lights; `alarm` is the level of alarm."""
-        shown = glance(self._state, self.params, now_us)
-        bands: dict[str | None, Any] = {each: each for each in ("below", "in", "above", "over")}
+        shown = glance(self._lit_now(), self.params, now_us)
         return Display(
             server=server,
             validity=shown.validity,
             alarm=alarm,
             fraction=shown.fraction,
-            band=bands.get(shown.band),
+            band=shown.band,
             age_s=None if shown.age_s is None else max(0.0, shown.age_s),
             session=self.params.in_session,
         )
 
+    def _lit_now(self) -> Light:
+        """Return what is known to the light, samples held included."""
+        if self._light is None:
+            self._light, self._lit = light(self._state, self.params), 0
+        for each in self._held[self._lit :]:
+            self._light = moved_on(self._light, each, self.params)
+        self._lit = len(self._held)
+        return self._light
+
     def _add_trend(self, evaluation: Evaluation) -> None:
         """Take a point every TREND_STEP_US from the final rows; no number where no figure was valid."""
-        times_us = evaluation.utc_us.tolist()
-        if not times_us:
+        times_us = evaluation.utc_us
+        if not len(times_us):
             return
         if times_us[0] < self._trend_us:  # the clock was set back: the trend begins anew from here
             self._trend_us = np.iinfo(np.int64).min
-        slot = min(self._trend_us, times_us[0]) // TREND_STEP_US
-        for row, utc_us in enumerate(times_us):
-            if utc_us // TREND_STEP_US == slot:
-                continue
-            slot = utc_us // TREND_STEP_US
+        slots = times_us // TREND_STEP_US
+        before = min(self._trend_us, int(times_us[0])) // TREND_STEP_US
+        for row in np.flatnonzero(np.diff(slots, prepend=before)).tolist():
+            utc_us = int(times_us[row])
             client_n = float(evaluation.client_n[row])
             good = evaluation.validity[row] <= SHOWN_UP_TO and isfinite(client_n)
             load = round(client_n, 1) if good else None
             spread = round(2.0 * float(evaluation.u_client_n[row]), 1) if good else None
             self._trend.append((utc_us // 1000, load, spread))
-        self._trend_us = times_us[-1]
+        self._trend_us = int(times_us[-1])
 
 
 def _cut(samples: list[NodeSamples], from_us: int) -> tuple[list[NodeSamples], list[NodeSamples]]:

@@ -37,17 +37,17 @@ log = logging.getLogger(__name__)
 Outgoing = tuple[str, bytes, int, bool]  # topic, payload, QoS, retained
 
 MAX_BATCH: Final = 4000  # a backlog costs less the more of it is evaluated at once; live it is a frame or two
-BEAT_S: Final = 0.2  # samples that nothing depends on wait so long for each other; the timers are multiples
+BEAT_S: Final = 0.2  # messages that nothing depends on wait so long for each other; the timers are multiples
 LANE_WAIT_S: Final = 0.05  # how often to look what came on the lane beside the record
 EARLY_S: Final = 0.05  # a turn that is made anyway serves timers due so soon
-COMMITTED_EVERY_S: Final = 0.4
+BEFORE_S: Final = 0.02  # a beat waits for the next message, some so long after it
+COMMITTED_EVERY_S: Final = 0.6  # of the contract: 1 to 2 Hz
 DISPLAY_EVERY_S: Final = BEAT_S
 FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
 FIGURE_AGAIN_S: Final = 0.06  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
-UNWATCHED_EVERY_S: Final = 5.0  # where nobody looks: for the trend; who looks gets the figure of now
-ACCOUNT_EVERY_S: Final = 0.6
+UNWATCHED_EVERY_S: Final = 45.0  # where nobody looks: for the trend; who looks gets the figure of now
+ACCOUNT_EVERY_S: Final = 1.0
 SETTLE_EVERY_S: Final = 10.0
-WAIT_SAMPLES: Final = 40  # of a rig; more of them are evaluated at once, as a backlog is
 
 
 class Timer:
@@ -97,10 +97,17 @@ class Pipeline:
         self._utc_us = utc_us
         self._committed = ingest.uptos()
         self._fresh: set[str] = set()
-        self._waiting: dict[str, list[NodeSamples]] = {}  # of each rig: not evaluated yet
+        self._lights = {  # of each rig: the topics of its nodes' lights
+            rig.name: [topics.build(studio, node, topics.Kind.DISPLAY) for node in rig.params.nodes]
+            for rig in rigs
+        }
+        self._rigs_of: dict[str, list[LiveRig]] = {}  # of each node
+        for rig in rigs:
+            for node in rig.params.nodes:
+                self._rigs_of.setdefault(node, []).append(rig)
         self._urgency = Urgency(studio, {rig.name: rig.params.nodes for rig in rigs})
         self._watched: frozenset[str] = frozenset()
-        link.is_urgent = self._urgency.is_urgent
+        link.judge = self._urgency.judge
         self._published_s: dict[str, float] = {}
         self._service = service
         self._commands = commands
@@ -138,6 +145,8 @@ class Pipeline:
                 self.turn(self._link.receive(most, wait_s), time.monotonic())
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
+        for rig in self._rigs:
+            self._evaluate(rig.name, self._utc_us())
         self._account()
         self._service.stop(self._committer.submit, self._utc_us())
 
@@ -145,7 +154,7 @@ class Pipeline:
         """Return how long to wait for messages: until the beat, or a figure held back is due."""
         held = self._fresh & self._watched
         due_s = min((self._published_s.get(rig, 0.0) for rig in held), default=now_s) + FIGURE_AGAIN_S
-        left_s = self._timers["beat"].left_s(now_s)
+        left_s = max(0.0, self._timers["beat"].left_s(now_s) - BEFORE_S)
         return min(left_s, max(0.0, due_s - now_s)) if held else left_s
 
     def turn(self, inbound: list[Inbound], now_s: float) -> None:
@@ -204,15 +213,25 @@ class Pipeline:
         """To the journal first, so that an error on the way to the page cannot cost a sample."""
         if intake.samples:
             self._service.note_late(intake.samples, intake.batch, self._utc_us())
-        self._committer.submit(intake.batch, partial(self._stored, inbound, intake.uptos))
+        stored = partial(self._stored, inbound, intake.uptos)
+        self._committer.submit(intake.batch, stored, hurry=self._link.sends_few)
         try:
-            hurried = {rig for message in inbound for rig in self._urgency.hurried(message)}
-            self._show(intake.samples, hurried)
+            self._show(intake.samples, self._hurried(inbound))
             self._service.node_replies(intake.replies)
             if intake.abouts_changed:
                 self._service.nodes_changed(self._utc_us())
         except Exception:
             log.exception("the samples are stored, but the live figure could not be made of them")
+
+    def _hurried(self, inbound: list[Inbound]) -> set[str]:
+        """Name the rigs that are to be evaluated at once."""
+        found: set[str] = set()
+        for message in inbound:
+            if message.hurries is None:
+                found.update(self._urgency.judge(message.topic, message.payload, message.utc_us).rigs)
+            elif message.hurries:
+                found.update(message.hurries)
+        return found
 
     def _stored(self, inbound: list[Inbound], uptos: dict[tuple[str, int], int]) -> None:
         """Acknowledge what is on the disk. Runs in the journal's thread, in the order of the batches."""
@@ -223,25 +242,24 @@ class Pipeline:
         self._link.ack(commands)
 
     def _show(self, samples: list[NodeSamples], hurried: set[str]) -> None:
-        """Evaluate samples of rigs that are hurried or have many; those of the others wait for the beat."""
-        if not samples:
-            return
-        for rig in self._rigs:
-            mine = [each for each in samples if each.node in rig.params.columns]
-            if mine:
-                waiting = self._waiting.setdefault(rig.name, [])
-                waiting += mine
-                if rig.name in hurried or sum(len(each.utc_us) for each in waiting) >= WAIT_SAMPLES:
-                    self._evaluate(rig)
+        """Hold samples for their rigs; evaluate those that are hurried, have many, or must not wait."""
+        found: dict[str, list[NodeSamples]] = {}
+        for each in samples:
+            for rig in self._rigs_of.get(each.node, ()):
+                found.setdefault(rig.name, []).append(each)
+        now_us = self._utc_us()
+        for name, mine in found.items():
+            if self._service.hold(name, mine, now_us) or name in hurried:
+                self._evaluate(name, now_us)
         self._publish_fresh(time.monotonic())
 
-    def _evaluate(self, rig: LiveRig) -> None:
-        """Evaluate what waits of a rig."""
-        samples = self._waiting.pop(rig.name, None)
-        if samples and self._service.take(rig, samples, self._utc_us()):
-            self.samples_evaluated += sum(len(each.utc_us) for each in samples)
-            self._fresh.add(rig.name)
-            self._urgency.say(rig.name, self._service.spans(rig.name))
+    def _evaluate(self, rig: str, now_us: int) -> None:
+        """Evaluate what is held of a rig."""
+        taken = self._service.look(rig, now_us)
+        if taken:
+            self.samples_evaluated += taken
+            self._fresh.add(rig)
+            self._urgency.say(rig, self._service.spans(rig))
 
     def _publish_fresh(self, now_s: float) -> None:
         """Publish the figures of watched rigs with new samples, where the last one is FIGURE_AGAIN_S old."""
@@ -254,20 +272,23 @@ class Pipeline:
         """Publish the figures of rigs somebody begins to look at."""
         for rig in self._rigs:
             if rig.name in names:
-                self._evaluate(rig)
                 self._publish_figure(rig)
 
     def _publish_all(self, now_s: float) -> None:
         """Publish figures without samples too: their age is news."""
         for rig in self._rigs:
-            every_s = FIGURE_EVERY_S if rig.name in self._watched else UNWATCHED_EVERY_S
+            watched = rig.name in self._watched
+            if rig.held and not watched:
+                continue  # it will be evaluated before long
+            every_s = FIGURE_EVERY_S if watched else UNWATCHED_EVERY_S
             if now_s - self._published_s.get(rig.name, 0.0) >= every_s:
                 self._publish_figure(rig)
 
     def _publish_figure(self, rig: LiveRig) -> None:
+        now_us = self._utc_us()
+        self._evaluate(rig.name, now_us)
         self._fresh.discard(rig.name)
         self._published_s[rig.name] = time.monotonic()
-        now_us = self._utc_us()
         envelope = rig.envelope(now_us, self._ingest.nodes) | self._service.page(rig.name, now_us)
         if self._lane is not None:
             envelope = self._lane.shown(envelope, now_us, self._published_s[rig.name])
@@ -275,11 +296,15 @@ class Pipeline:
 
     def _tick(self, now_s: float) -> None:
         due = {name for name, timer in self._timers.items() if timer.due(now_s)}
-        if "beat" in due or self._service.is_due(self._utc_us()):
-            for rig in self._rigs:
-                self._evaluate(rig)
-        self._service.tick(self._utc_us())
-        self._service.work(self._committer.submit, self._utc_us())
+        now_us = self._utc_us()
+        asked = self._service.desk.waiting
+        for rig in self._rigs:
+            if asked or ("beat" in due and self._service.is_ripe(rig.name, now_us)):
+                self._evaluate(rig.name, now_us)
+        self._service.tick(now_us)
+        self._service.work(self._committer.submit, now_us)
+        for rig in self._rigs if asked else ():
+            self._urgency.say(rig.name, self._service.spans(rig.name))
         self._publish_fresh(now_s)
         if "figure" in due:
             self._publish_all(now_s)
@@ -307,12 +332,11 @@ class Pipeline:
     def _displays(self) -> list[Outgoing]:
         """Return what each node is to show."""
         now_us, server = self._utc_us(), self._feed.server_id
-        shown = [(rig.params.nodes, encode(self._service.display(rig, server, now_us))) for rig in self._rigs]
-        return [
-            (topics.build(self._studio, node, topics.Kind.DISPLAY), payload, 0, False)
-            for nodes, payload in shown
-            for node in nodes
-        ]
+        found: list[Outgoing] = []
+        for rig in self._rigs:
+            payload = encode(self._service.display(rig, server, now_us))
+            found += [(topic, payload, 0, False) for topic in self._lights[rig.name]]
+        return found
 
     def _send(self, messages: list[Outgoing]) -> None:
         try:

@@ -5,37 +5,93 @@ The rest is taken in together, a few times a second, which costs a tenth. What i
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
+from math import inf
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ashibar.core import topics
+from ashibar.core.alarm_conditions import FALL_WITHIN_US
 from ashibar.core.frame import frame_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ashibar.core.quiet import Span
-    from ashibar.io.mqtt import Inbound
 
 COUNTS_AT: Final = 32  # of a frame: the header's length, the spacings follow
+REMEMBERED_US: Final = FALL_WITHIN_US + 200_000  # a frame holds the time of a frame before it came
 CALM_KINDS: Final = (topics.Kind.WEIGHT, topics.Kind.HEALTH)
 
 
+class Judgement(NamedTuple):
+    """Whether a message is to be taken in at once, and which rigs are to be evaluated for it."""
+
+    urgent: bool
+    rigs: tuple[str, ...] = ()
+
+
+class _Watch:
+    """One rig's room on one node, and the frames of late."""
+
+    __slots__ = ("calibration", "recent", "rig", "span")
+
+    def __init__(self, rig: str) -> None:
+        self.rig = rig
+        self.recent: deque[tuple[int, tuple[int, ...]]] = deque()  # when frames came, and their counts
+        self.put(None)
+
+    def put(self, span: Span | None) -> None:
+        """Use another room."""
+        self.calibration = b"" if span is None else span.calibration_id.to_bytes(2, "little")
+        self.span = span
+
+    def is_quiet(self, payload: bytes, utc_us: int) -> bool:
+        """Tell whether a frame lies in the room, together with those before it."""
+        span = self.span
+        counts = None if span is None else self._counts(payload, span)
+        if span is None or counts is None:
+            self.recent.clear()
+            return False
+        recent = self.recent
+        recent.append((utc_us, counts))
+        while recent[0][0] < utc_us - REMEMBERED_US:
+            recent.popleft()
+        if utc_us >= span.until_us:
+            return False
+        cells, still = payload[27], True
+        for channel, edges in zip(span.channels, span.edges, strict=True):
+            mine = counts[channel::cells]
+            least, most = min(mine), max(mine)
+            if least == most or least < edges.low or most > edges.high:
+                return False
+            still &= edges.still_low <= least and most <= edges.still_high
+        return still or _swing_n(recent, span, cells) < span.rise_n
+
+    def _counts(self, payload: bytes, span: Span) -> tuple[int, ...] | None:
+        """Return the counts of a live frame with the channels of the room, None where it is none."""
+        if len(payload) <= COUNTS_AT or payload[3] or payload[24:26] != self.calibration:
+            return None
+        samples, cells = payload[26], payload[27]
+        if len(payload) != frame_length(samples, cells) or cells <= span.channels[-1]:
+            return None
+        return _numbers(samples * cells).unpack_from(payload, COUNTS_AT + 2 * samples)
+
+
 class Urgency:
-    """`hurried` may be called from any thread; `say` replaces what is known of a rig at once."""
+    """`judge` takes messages in order of arrival, in one thread; `say` replaces what is known of a rig."""
 
     def __init__(self, studio: str, rigs: Mapping[str, Iterable[str]]) -> None:
         """`rigs`: the nodes of each rig."""
-        self._rigs: dict[str, tuple[str, ...]] = {}  # of each node's samples
+        self._studio = studio
+        self._watches: dict[str, list[_Watch]] = {}  # of each node's samples
         for rig, nodes in rigs.items():
             for node in nodes:
                 topic = topics.build(studio, node, topics.Kind.SAMPLES)
-                self._rigs[topic] = (*self._rigs.get(topic, ()), rig)
+                self._watches.setdefault(topic, []).append(_Watch(rig))
         nodes = {node for each in rigs.values() for node in each}
         self._calm = {topics.build(studio, node, kind) for node in nodes for kind in CALM_KINDS}
-        self._spans: dict[tuple[str, str], Span] = {}
-        self._studio = studio
         self._watched: frozenset[str] = frozenset()
 
     def watch(self, rigs: frozenset[str]) -> None:
@@ -45,47 +101,38 @@ class Urgency:
     def say(self, rig: str, spans: Mapping[str, Span | None]) -> None:
         """Say between which counts each node of a rig may read while its samples wait; None: never."""
         for node, span in spans.items():
-            topic = topics.build(self._studio, node, topics.Kind.SAMPLES)
-            if span is None:
-                self._spans.pop((topic, rig), None)
-            else:
-                self._spans[topic, rig] = span
+            for each in self._watches[topics.build(self._studio, node, topics.Kind.SAMPLES)]:
+                if each.rig == rig:
+                    each.put(span)
 
-    def is_urgent(self, message: Inbound) -> bool:
-        """Tell whether a message is to be taken in at once."""
-        return message.topic not in self._calm and (
-            message.topic not in self._rigs or bool(self.hurried(message))
-        )
+    def judge(self, topic: str, payload: bytes, utc_us: int) -> Judgement:
+        """Tell whether a message that came at `utc_us` can wait for others."""
+        watches = self._watches.get(topic)
+        if watches is None:
+            return CALM if topic in self._calm else URGENT
+        judgement = CALM
+        for each in watches:
+            if not each.is_quiet(payload, utc_us) or each.rig in self._watched:
+                judgement = Judgement(True, (*judgement.rigs, each.rig))
+        return judgement
 
-    def hurried(self, message: Inbound) -> list[str]:
-        """Name the rigs whose samples in this message are to be evaluated at once."""
-        topic = message.topic
-        return [
-            rig
-            for rig in self._rigs.get(topic, ())
-            if rig in self._watched or not _within(message, self._spans.get((topic, rig)))
-        ]
+
+URGENT: Final = Judgement(True)
+CALM: Final = Judgement(False)
 
 
 @lru_cache(maxsize=64)
-def _counts(number: int) -> Struct:
-    return Struct(f"<{number}i")
+def _numbers(count: int) -> Struct:
+    return Struct(f"<{count}i")
 
 
-def _within(message: Inbound, span: Span | None) -> bool:
-    """Tell whether all counts of a live frame lie within the span, and no cell reads one value only."""
-    payload = message.payload
-    if span is None or message.utc_us >= span.until_us or len(payload) <= COUNTS_AT or payload[3]:
-        return False
-    samples, cells = payload[26], payload[27]
-    if len(payload) != frame_length(samples, cells) or cells <= max(span.channels):
-        return False
-    if int.from_bytes(payload[24:26], "little") != span.calibration_id:
-        return False
-    counts = _counts(samples * cells).unpack_from(payload, COUNTS_AT + 2 * samples)
-    for channel, low, high in zip(span.channels, span.low, span.high, strict=True):
-        mine = counts[channel::cells]
-        least, greatest = min(mine), max(mine)
-        if least < low or greatest > high or least == greatest:
-            return False
-    return True
+def _swing_n(recent: Sequence[tuple[int, tuple[int, ...]]], span: Span, cells: int) -> float:
+    """Return by how much the cells have moved together at most, newtons; without end before all is known."""
+    if recent[-1][0] - recent[0][0] < FALL_WITHIN_US:
+        return inf
+    swing_n = 0.0
+    for channel, edges in zip(span.channels, span.edges, strict=True):
+        low = min(min(counts[channel::cells]) for _, counts in recent)
+        high = max(max(counts[channel::cells]) for _, counts in recent)
+        swing_n += edges.n_per_count * (high - low)
+    return swing_n

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 
 import pytest
 from ashibar.io.journal import (
@@ -16,6 +17,7 @@ from ashibar.io.journal import (
     Reader,
     SchemaError,
 )
+from ashibar.io.journal.committer import GATHER_S
 from ashibar.io.journal.schema import MIGRATIONS, migrate
 from ashibar.io.journal.writer import ASIDE_MAX_BYTES, ASIDE_MAX_ROWS
 from servers import wait_until
@@ -203,3 +205,22 @@ def test_what_waits_during_a_commit_goes_into_the_next_one_together_and_in_order
     assert told == list(range(200))
     assert committer.commits == 1
     committer.stop()
+
+
+def test_frames_gather_and_what_somebody_waits_for_is_stored_at_once(path):
+    committer = Committer(Journal(path))
+    committer.start()
+    times, told = {}, threading.Semaphore(0)
+
+    def stored(name):
+        times[name] = time.monotonic()
+        told.release()
+
+    began_s = time.monotonic()
+    committer.submit(Batch(frames=[row(0)]), lambda: stored("frames"))
+    assert told.acquire(timeout=10)
+    committer.submit(Batch(statements=[("DELETE FROM aside WHERE id < ?", [(0,)])]), lambda: stored("entry"))
+    assert told.acquire(timeout=10)
+    committer.stop()
+    assert times["frames"] - began_s >= GATHER_S * 0.9
+    assert times["entry"] - times["frames"] < GATHER_S

@@ -69,7 +69,8 @@ class KilledStudio(Studio):
     def evaluate(self):
         waiting, self.waiting = self.waiting, []
         if waiting:
-            self.service.take(self.live, waiting, self.now_us)
+            self.service.hold(self.live.name, waiting, self.now_us)
+            self.service.look(self.live.name, self.now_us)
 
     def work(self):
         if self.down:

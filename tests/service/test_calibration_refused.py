@@ -28,6 +28,7 @@ def node(virtual):
 
 
 def bar_n(virtual):
+    virtual.rig.look(virtual.now_us)
     figure = virtual.rig.live.figure(virtual.now_us)
     return None if figure.bar is None else figure.bar.value_n
 
@@ -39,6 +40,7 @@ def test_another_calibration_under_a_known_id_gives_no_figure_and_says_what_to_d
     assert bar_n(virtual) == pytest.approx(12 * KG, abs=3)
     rebooted(virtual, 8)
     virtual.play(2, (3, 3, 3, 3))
+    virtual.rig.look(virtual.now_us)
     figure = virtual.rig.live.figure(virtual.now_us)
     assert (figure.validity, figure.bar, figure.client) == ("fault", None, None)
     assert "not calibrated" in figure.reason

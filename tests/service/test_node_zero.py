@@ -61,6 +61,7 @@ def refuses(reason):
 
 
 def bar_kg(host):
+    host.rig.look(host.now_us)
     return host.rig.live.figure(host.now_us).bar.value_n / KG
 
 

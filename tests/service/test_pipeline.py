@@ -5,8 +5,10 @@ import time
 import msgspec
 import numpy as np
 import pytest
+from ashibar.core.quiet import HELD_US
 from ashibar.core.requests import SessionStart
 from ashibar.pipeline import BEAT_S, FIGURE_AGAIN_S
+from ashibar.service.rig_service import MOST_HELD
 from nodes import SPAN_N_PER_COUNT, ZERO_COUNT, frame
 from virtual import KG, ROOT, SAMPLES, Inbound
 
@@ -17,14 +19,14 @@ SESSION = msgspec.convert({"by": "Mei", "therapist": "Mei", "client_code": "A-17
 def working(virtual):
     """A host with somebody at work on room-1 for some seconds, whom nobody watches."""
     virtual.play(3, (8, 8, 8, 8))
-    virtual.turn()
+    virtual.pipeline._evaluate("room-1", virtual.now_us)
     return virtual
 
 
-def next_frame(host, samples=10):
+def next_frame(host, samples=10, kg=8):
     """Move time on by a frame that changes no alarm; return its message."""
     host.index = getattr(host, "index", host.seq * SAMPLES)
-    force_n = 8 * KG + np.random.default_rng(host.seq).normal(0, 0.3, (samples, 4))
+    force_n = kg * KG + np.random.default_rng(host.seq).normal(0, 0.3, (samples, 4))
     counts = np.rint(force_n / SPAN_N_PER_COUNT).astype("<i4") + ZERO_COUNT
     device_us = host.index * 12_500
     payload = frame(
@@ -38,12 +40,53 @@ def evaluated(host):
     return host.pipeline.samples_evaluated
 
 
-def test_samples_that_change_nothing_wait_for_the_beat(working):
+def light(host):
+    return host.daemon.side.service.display(host.daemon.rigs_live[0], "server", host.now_us)
+
+
+def test_samples_that_change_nothing_wait_for_each_other_for_two_seconds(working):
+    before, now_s = evaluated(working), time.monotonic()
+    room_us = working.rig._room.until_us
+    while working.now_us + 125_000 < room_us:
+        working.pipeline.turn([next_frame(working)], now_s)
+        working.pipeline.turn([], now_s + BEAT_S)
+        assert evaluated(working) == before
+    assert room_us - working.rig.alarms.last_us <= HELD_US
+    working.pipeline.turn([next_frame(working)], now_s)
+    assert evaluated(working) >= before + 10
+
+
+def test_samples_held_are_evaluated_when_no_more_of_them_come(working):
     before, now_s = evaluated(working), time.monotonic()
     working.pipeline.turn([next_frame(working)], now_s)
-    assert evaluated(working) == before
+    working.now_us = working.rig._room.until_us
     working.pipeline.turn([], now_s + BEAT_S)
     assert evaluated(working) == before + 10
+
+
+def test_the_light_goes_on_with_samples_that_wait_as_if_they_were_evaluated(working):
+    for number in range(3):
+        working.pipeline.turn([next_frame(working, kg=8 + number / 20)], time.monotonic())
+    held = light(working)
+    assert working.daemon.rigs_live[0].held == 30
+    working.rig.look(working.now_us)
+    looked = light(working)
+    assert held.fraction == pytest.approx(looked.fraction, abs=1e-3)
+    assert (held.validity, held.age_s, held.band) == (looked.validity, looked.age_s, looked.band)
+
+
+def test_no_data_is_not_told_while_samples_come_and_wait(working):
+    for _ in range(12):
+        working.pipeline.turn([next_frame(working)], time.monotonic())
+    assert working.rig._truths(working.now_us)["no-data"] is False
+
+
+def test_a_frame_that_does_not_follow_the_one_before_does_not_wait(working):
+    before = evaluated(working)
+    working.pipeline.turn([next_frame(working)], time.monotonic())
+    next_frame(working)  # lost on its way
+    working.pipeline.turn([next_frame(working)], time.monotonic())
+    assert evaluated(working) == before + 20
 
 
 def test_samples_are_evaluated_before_what_somebody_asks_is_done(working):
@@ -57,8 +100,8 @@ def test_samples_are_evaluated_before_what_somebody_asks_is_done(working):
 
 def test_many_samples_do_not_wait(working):
     before = evaluated(working)
-    working.pipeline.turn([next_frame(working) for _ in range(4)], time.monotonic())
-    assert evaluated(working) == before + 40
+    working.pipeline.turn([next_frame(working) for _ in range(MOST_HELD // 10)], time.monotonic())
+    assert evaluated(working) == before + MOST_HELD
 
 
 def test_a_figure_that_comes_too_soon_for_the_page_is_shown_as_soon_as_it_may(working):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor, pi
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from ashibar.core.units import NEWTON_PER_KG, Unit, newtons_per
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 MINUS: Final = "\u2212"
@@ -39,29 +41,51 @@ class Digits:
     unit: Unit
 
 
-def one_euro_weights(utc_us: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return weights [S], sum 1, that give the 1-euro filtered newest value as `weights @ value`.
+class OneEuro(NamedTuple):
+    """Where the 1-euro filter stands: time of the newest value (microseconds), value and speed, filtered."""
+
+    at_us: int
+    value: float
+    speed: float
+
+
+def one_euro(
+    times_us: Sequence[int], values: Sequence[float], since: OneEuro | None = None
+) -> tuple[OneEuro, list[float]]:
+    """Return the filter after values [S], with the share that each new one had in it; `since` goes on.
 
     Casiez, Roussel and Vogel, "1 EUR filter", CHI 2012: a first-order low pass whose cut-off rises with the
-    speed. Given as weights so that hangers and sums are filtered alike and still add up. `value` has no nan.
+    speed. `values` has no nan, and one at least where nothing came before.
     """
-    times = (utc_us * 1e-6).tolist()
-    values = value.tolist()
-    found, before_s = [1.0], times[0]
-    smooth, speed = values[0], 0.0
-    for now_s, newest in zip(times[1:], values[1:], strict=True):  # the inner loop of every figure: plain
-        dt_s = max(now_s - before_s, LEAST_S)
-        before_s = now_s
+    alphas: list[float] = []
+    if since is None:
+        before_us, smooth, speed = times_us[0], values[0], 0.0
+        times_us, values = times_us[1:], values[1:]
+        alphas.append(1.0)
+    else:
+        before_us, smooth, speed = since
+    of_speed, least, per_speed = TURN * SPEED_CUTOFF_HZ, TURN * MIN_CUTOFF_HZ, TURN * CUTOFF_PER_SPEED
+    for now_us, newest in zip(times_us, values, strict=True):  # the inner loop of every figure: plain
+        dt_s = max((now_us - before_us) * 1e-6, LEAST_S)
+        before_us = now_us
         off = newest - smooth
-        ratio = TURN * SPEED_CUTOFF_HZ * dt_s
+        ratio = of_speed * dt_s
         mix = ratio / (ratio + 1.0)
         speed += mix * (off / dt_s * mix - speed)
-        ratio = TURN * (MIN_CUTOFF_HZ + CUTOFF_PER_SPEED * abs(speed)) * dt_s
+        ratio = (least + per_speed * abs(speed)) * dt_s
         alpha = ratio / (ratio + 1.0)
         smooth += alpha * off
-        found.append(alpha)
-    alphas = np.array(found)
-    kept = np.ones(len(found))
+        alphas.append(alpha)
+    return OneEuro(before_us, smooth, speed), alphas
+
+
+def one_euro_weights(utc_us: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights [S], sum 1, that give the newest value of `one_euro` as `weights @ value`.
+
+    Given as weights so that hangers and sums are filtered alike and still add up.
+    """
+    alphas = np.array(one_euro(utc_us.tolist(), value.tolist())[1])
+    kept = np.ones(len(alphas))
     kept[-2::-1] = (1.0 - alphas)[:0:-1].cumprod()
     weights: NDArray[np.float64] = alphas * kept
     return weights

@@ -17,7 +17,7 @@ from ashibar.core.motion import RECENT_US, spread
 from ashibar.core.peaks import NO_PEAKS, Peaks
 from ashibar.core.track import Head, NodeSamples, Rows, Spike, Track
 from ashibar.core.uncertainty import bar_uncertainty, client_uncertainty
-from ashibar.core.validity import Validity
+from ashibar.core.validity import CellFault, Validity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,6 +205,7 @@ class Seen:
     motion: bool
     zeroed: bool
     zero_age_s: float
+    missing: bool  # no node has sent anything of late
 
 
 def newest(state: State, params: RigParameters) -> Seen | None:
@@ -220,7 +221,9 @@ def newest(state: State, params: RigParameters) -> Seen | None:
     zero_age_s = float((last.utc_us[-1] - last.zero_at_us[-1]) / 1e6)
     zeroed = zero_age_s <= _zero_limit_s(params)
     first = int(utc_us.searchsorted(utc_us[-1] - KEEP_US, side="right"))
-    return Seen(utc_us[first:], force_n[first:], last.fault[-1], float(bar_n[-1]), moving, zeroed, zero_age_s)
+    fault = last.fault[-1]
+    missing = bool((fault == CellFault.MISSING).all())
+    return Seen(utc_us[first:], force_n[first:], fault, float(bar_n[-1]), moving, zeroed, zero_age_s, missing)
 
 
 def _results(

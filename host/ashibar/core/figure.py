@@ -1,17 +1,18 @@
-"""What the live page, the node's light and Home Assistant are shown: one figure, or the reason for none.
+"""What the live page and Home Assistant are shown: one figure, or the reason for none.
 
 Does not evaluate samples and does not format numbers; it puts both together for one moment.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ashibar.core import evaluate
 from ashibar.core.display import digits, one_euro_weights
+from ashibar.core.glance import AHEAD_S, age, band, conditions, is_stale
 from ashibar.core.hands import HANDS_ON_N
 from ashibar.core.uncertainty import bar_uncertainty, cell_uncertainty, expanded
 from ashibar.core.validity import REASONS, CellFault, Validity, fault_reason
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from ashibar.core.evaluate import Seen, State
     from ashibar.core.rig import RigParameters
-
-STALE_AFTER_S: Final = 1.0
-AHEAD_S: Final = 1.0  # a sample stamped later than now by more than this has no known age
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -77,17 +75,8 @@ class Figure(msgspec.Struct, frozen=True):
     spikes_dropped: int
 
 
-class Glance(msgspec.Struct, frozen=True):
-    """What a light shows of a figure, see `Figure`; None where there is none."""
-
-    validity: str
-    fraction: float | None
-    band: str | None
-    age_s: float | None
-
-
 class _Now(NamedTuple):
-    """What figure and glance have in common."""
+    """What holds at one moment, and the filtered forces."""
 
     newest_us: int | None
     age_s: float | None
@@ -133,7 +122,7 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
         body_weight=made.body_weight(),
         motion=Validity.MOTION in flags,
         hands_off=load is not None and Validity.MOTION not in flags and _hands_off(load, params),
-        band=None if client is None else _band(client.value_n, fraction, params),
+        band=None if client is None else band(client.value_n, fraction, params),
         left=made.side(load, "left", None if shown is None else shown.left),
         right=made.side(load, "right", None if shown is None else shown.right),
         hangers=made.hangers(load, seen),
@@ -142,49 +131,16 @@ def figure(state: State, params: RigParameters, now_us: int, shown: Figure | Non
     )
 
 
-def glance(state: State, params: RigParameters, now_us: int) -> Glance:
-    """Return what a light shows at `now_us`: the same as `figure` says, without its words and digits."""
-    now, weight, client_n = _now(state, params, now_us), params.body_weight, None
-    if now.force_n is not None and weight is not None and now.worst.has_figure:
-        client_n = weight.value_n - float(now.force_n.sum())
-    if client_n is None or weight is None or np.isnan(client_n):
-        return Glance(now.worst.label, None, None, now.age_s)
-    fraction = client_n / weight.value_n
-    return Glance(now.worst.label, fraction, _band(client_n, fraction, params), now.age_s)
-
-
 def _now(state: State, params: RigParameters, now_us: int) -> _Now:
     newest_us = state.newest_utc_us
-    age_s = None if newest_us is None else (now_us - newest_us) * 1e-6
-    stale = age_s is None or not -AHEAD_S <= age_s <= STALE_AFTER_S
-    seen = None if stale else evaluate.newest(state, params)
-    flags = _flags(seen, params, now_us, age_s)
+    age_s = age(newest_us, now_us)
+    seen = None if is_stale(age_s) else evaluate.newest(state, params)
+    flags = conditions(seen, params, now_us, age_s)
     worst = max(flags, default=Validity.VALID)
     force_n = None
     if seen is not None and worst is not Validity.STALE and Validity.NOT_ZEROED not in flags:
         force_n = _filtered(seen)
     return _Now(newest_us, age_s, seen, flags, worst, force_n)
-
-
-def _flags(seen: Seen | None, params: RigParameters, now_us: int, age_s: float | None) -> set[Validity]:
-    """Return every condition that applies now."""
-    found = set()
-    if seen is None or age_s is None or all(code == CellFault.MISSING for code in seen.fault.tolist()):
-        found.add(Validity.STALE)
-    elif np.isnan(seen.bar_n):
-        found.add(Validity.FAULT)
-    if params.session_required and not params.in_session:
-        found.add(Validity.NOT_IN_SESSION)
-    if seen is not None and not seen.zeroed:
-        found.add(Validity.NOT_ZEROED)
-    weight = params.body_weight
-    if weight is None or now_us >= weight.expires_at_us(params.body_weight_max_age_s):
-        found.add(Validity.NO_BODY_WEIGHT)
-    if params.calibration_due_us is not None and now_us >= params.calibration_due_us:
-        found.add(Validity.CALIBRATION_OVERDUE)
-    if seen is not None and seen.motion:
-        found.add(Validity.MOTION)
-    return found
 
 
 def _words(worst: Validity, seen: Seen | None, params: RigParameters, age_s: float | None) -> tuple[str, str]:
@@ -234,19 +190,6 @@ def _hands_off(load: _Load, params: RigParameters) -> bool:
     bars = [params.side(name) for name in dict.fromkeys(cell.bar for cell in params.cells)]
     sums = [load.bar_n, *(float(load.force_n[columns].sum()) for columns in bars)]
     return all(abs(total) <= HANDS_ON_N for total in sums)
-
-
-def _band(client_n: float, fraction: float | None, params: RigParameters) -> str | None:
-    target = params.target
-    if fraction is None or not target.is_set:
-        return None
-    if (target.limit is not None and fraction > target.limit) or (
-        target.limit_n is not None and client_n > target.limit_n
-    ):
-        return "over"
-    if target.high is not None and fraction > target.high:
-        return "above"
-    return "below" if target.low is not None and fraction < target.low else "in"
 
 
 class _Readings:

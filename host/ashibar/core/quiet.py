@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from ashibar.core.alarm import delay_deadline_us, next_deadline_us
-from ashibar.core.alarm_conditions import FALL_RISE_N, LOST_AFTER_US, UNEVEN_AFTER_US
+from ashibar.core.alarm_conditions import FALL_RISE_N, UNEVEN_AFTER_US
 from ashibar.core.cell_faults import NOISE_WINDOW_US
+from ashibar.core.codes import COUNT_MAX, COUNT_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,25 +24,49 @@ if TYPE_CHECKING:
     from ashibar.core.rig import RigParameters
 
 LEAST_N: Final = 1.0  # of room for a cell: noise alone is within it
-UNEVEN_SPARE_US: Final = 1_000_000
-U_SPARE: Final = 1.25  # the uncertainty grows with the load, by less than this over the room
+WIDEST_N: Final = 150.0  # of room for a cell: beyond it the uncertainty would have to be worked out anew
+HELD_US: Final = 5_000_000  # samples wait so long for each other: forty frames cost little more than one
+# A frame that comes so long after the end of a window of noise has samples behind it.
+VERDICT_SPARE_US: Final = 100_000
+UNEVEN_SPARE_US: Final = HELD_US + 1_000_000
+U_SPARE: Final = 1.1  # the uncertainty grows with the age of the zero, by less than this while samples wait
+U_PER_N: Final = 0.02  # and with the load: U of span, hysteresis, creep and swing together, of any class
 
 
 class Room(NamedTuple):
-    """Each cell may move so far down and up (newtons) from where it is, until `until_us` (UTC)."""
+    """Where no alarm can change until `until_us` (UTC).
+
+    Each cell may move so far down and up (newtons) from where it is, as long as the bar load does not rise by
+    `rise_n` within the time of a fall; it does not where no cell moves by more than `still_n`.
+    """
 
     down_n: float
     up_n: float
+    still_n: float
+    rise_n: float
     until_us: int
 
 
+class Edges(NamedTuple):
+    """The room of one channel in counts: `low` to `high`, of which `still_low` to `still_high` is no rise."""
+
+    low: int
+    high: int
+    still_low: int
+    still_high: int
+    n_per_count: float
+
+
 class Span(NamedTuple):
-    """The room of one rig in counts of a node's frame: `low` to `high` of each of `channels`."""
+    """The room of one rig in counts of a node's frame: `edges` of each of `channels`, which ascend.
+
+    Within them the channels may swing by less than `rise_n` newtons together, in the time of a fall.
+    """
 
     calibration_id: int
     channels: tuple[int, ...]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
+    edges: tuple[Edges, ...]
+    rise_n: float
     until_us: int
 
 
@@ -50,8 +75,9 @@ def room(
 ) -> Room | None:
     """Return the room around the newest final forces [C], None where something is about to change.
 
-    `u_client_n` is the expanded uncertainty there. Within the room no level reaches its limit, bar load
-    cannot rise by what counts as a fall, and no verdict on a cell's noise is due.
+    `u_client_n` is the expanded uncertainty there. Within the room no level reaches its limit, and a verdict
+    on a cell's noise is not due. It says nothing of samples that do not come, or do not follow each other:
+    whoever holds them notices.
     """
     bar_n = sum(force_n)
     if bank.last_us is None or math.isnan(bar_n) or not _settled(plan, bank):
@@ -59,18 +85,19 @@ def room(
     least_n = float(np.fmin.reduce(bank.carry.recent_n)) if len(bank.carry.recent_n) else bar_n
     near_n, _, rig_n, *hangers_n, fall_n = plan.high_n.tolist()
     cells = len(force_n)
-    up_n = min(rig_n - bar_n, fall_n - bar_n, least_n + FALL_RISE_N - bar_n, FALL_RISE_N / 2) / cells
-    down_n = FALL_RISE_N / 2 / cells
+    up_n, down_n = min(rig_n - bar_n, fall_n - bar_n) / cells, WIDEST_N
     if not math.isinf(near_n):
         if weight_n is None:
             return None
-        down_n = min(down_n, (bar_n + near_n - weight_n - U_SPARE * u_client_n) / cells)
+        down_n = (bar_n + near_n - weight_n - U_SPARE * u_client_n) / (cells * (1.0 + U_PER_N))
     spare_n = min(limit_n - abs(each) for limit_n, each in zip(hangers_n, force_n, strict=True))
-    up_n, down_n = min(up_n, spare_n), min(down_n, spare_n)
-    if not (up_n > LEAST_N and down_n > LEAST_N):
+    up_n, down_n = min(up_n, spare_n, WIDEST_N), min(down_n, spare_n, WIDEST_N)
+    rise_n = min(FALL_RISE_N, least_n + FALL_RISE_N - bar_n)
+    still_n = min(rise_n, FALL_RISE_N / 2) / cells
+    if not min(up_n, down_n, still_n) > LEAST_N:
         return None
-    until_us = min((bank.carry.faults.window + 1) * NOISE_WINDOW_US, bank.last_us + LOST_AFTER_US)
-    return Room(down_n, up_n, until_us)
+    verdict_us = (bank.carry.faults.window + 1) * NOISE_WINDOW_US + VERDICT_SPARE_US
+    return Room(down_n, up_n, still_n, rise_n, min(verdict_us, bank.last_us + HELD_US))
 
 
 def _settled(plan: Plan, bank: Bank) -> bool:
@@ -101,11 +128,23 @@ def span(
     channels = params.channels[node].tolist()
     if len(calibration.span_n_per_count) <= max(channels):
         return None
-    low, high = [], []
-    for column, channel in zip(params.columns[node].tolist(), channels, strict=True):
-        zero = calibration.zero_count[channel] if params.zero is None else params.zero.counts[column]
-        per = calibration.span_n_per_count[channel]
-        ends = sorted((zero + (force_n[column] - of.down_n) / per, zero + (force_n[column] + of.up_n) / per))
-        low.append(math.ceil(ends[0]))
-        high.append(math.floor(ends[1]))
-    return Span(calibration.id, tuple(channels), tuple(low), tuple(high), of.until_us)
+    columns = params.columns[node].tolist()
+    zeros = calibration.zero_count if params.zero is None else params.zero.counts
+    at = channels if params.zero is None else columns
+    per = [calibration.span_n_per_count[channel] for channel in channels]
+    here = [zeros[k] + force_n[column] / each for k, column, each in zip(at, columns, per, strict=True)]
+    still_n = min(of.still_n, of.down_n), min(of.still_n, of.up_n)
+    found = [
+        Edges(*_ends(mid, each, of.down_n, of.up_n), *_ends(mid, each, *still_n), abs(each))
+        for mid, each in zip(here, per, strict=True)
+    ]
+    order = sorted(range(len(channels)), key=channels.__getitem__)
+    rise_n = FALL_RISE_N * len(channels) / len(force_n)
+    numbers, edges = tuple(channels[k] for k in order), tuple(found[k] for k in order)
+    return Span(calibration.id, numbers, edges, rise_n, of.until_us)
+
+
+def _ends(middle: float, n_per_count: float, down_n: float, up_n: float) -> tuple[int, int]:
+    """Return the counts between which a cell stays in its room; none of them is a code of the converter."""
+    low, high = sorted((middle - down_n / n_per_count, middle + up_n / n_per_count))
+    return max(math.ceil(low), COUNT_MIN + 1), min(math.floor(high), COUNT_MAX - 1)

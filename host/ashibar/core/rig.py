@@ -93,6 +93,8 @@ class RigParameters:
     nodes: tuple[str, ...] = field(init=False, compare=False, repr=False)
     columns: dict[str, NDArray[np.intp]] = field(init=False, compare=False, repr=False)
     channels: dict[str, NDArray[np.intp]] = field(init=False, compare=False, repr=False)
+    width: dict[str, int] = field(init=False, compare=False, repr=False)  # channels a frame must have
+    as_sent: dict[str, bool] = field(init=False, compare=False, repr=False)  # channels 0, 1, 2 ... of a frame
     judged: dict[str, NDArray[np.bool_]] = field(init=False, compare=False, repr=False)
     is_ordered: bool = field(init=False, compare=False, repr=False)  # one node, its columns as the rig's
     zeros: NDArray[np.float64] | None = field(init=False, compare=False, repr=False)
@@ -105,6 +107,12 @@ class RigParameters:
         put(self, "nodes", tuple(dict.fromkeys(cell.node for cell in self.cells)))
         put(self, "columns", {node: self._of(node, position=True) for node in self.nodes})
         put(self, "channels", {node: self._of(node, position=False) for node in self.nodes})
+        put(self, "width", {node: int(each.max()) + 1 for node, each in self.channels.items()})
+        put(
+            self,
+            "as_sent",
+            {node: each.tolist() == [*range(len(each))] for node, each in self.channels.items()},
+        )
         put(self, "judged", {node: self._judged(node) for node in self.nodes})
         put(self, "is_ordered", self.columns[self.nodes[0]].tolist() == list(range(len(self.cells))))
         put(self, "zeros", None if self.zero is None else np.array(self.zero.counts, dtype=np.float64))

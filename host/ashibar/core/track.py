@@ -265,22 +265,28 @@ def forces(
     code, a channel the node has not and a cell without calibration have force nan and a fault that says so.
     """
     channels = params.channels[node]
-    if int(channels.max()) >= counts.shape[1]:
-        wider = np.full((len(counts), int(channels.max()) + 1), COUNT_MIN - CellFault.ABSENT, np.int32)
+    if params.width[node] > counts.shape[1]:
+        wider = np.full((len(counts), params.width[node]), COUNT_MIN - CellFault.ABSENT, np.int32)
         wider[:, : counts.shape[1]] = counts
         counts = wider
-    if counts.shape[1] != len(channels) or (channels != np.arange(len(channels))).any():
+    if counts.shape[1] != len(channels) or not params.as_sent[node]:
         counts = counts[:, channels]
     fault = _faults(counts)
-    if calibration is None or len(calibration.span) <= int(channels.max()):
+    if calibration is None or len(calibration.span) < params.width[node]:
         np.putmask(fault, fault == 0, np.uint8(CellFault.UNCALIBRATED))
         return np.full(counts.shape, np.nan), fault
-    zero = calibration.zero[channels] if params.zeros is None else params.zeros[params.columns[node]]
-    force_n = counts - zero
+    force_n = counts - zero_of(calibration, params, node)
     force_n *= calibration.span[channels]
     if fault.any():
         force_n[fault != 0] = np.nan
     return force_n, fault
+
+
+def zero_of(calibration: NodeCalibration, params: RigParameters, node: str) -> NDArray[np.float64]:
+    """Return the zero in use of the rig's cells on `node`, counts."""
+    if params.zeros is None:
+        return calibration.zero[params.channels[node]]
+    return params.zeros[params.columns[node]]
 
 
 def _faults(counts: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -27,7 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ashibar.io.mqtt_client import BurstClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,13 @@ SESSION_EXPIRY_S = 7 * 24 * 3600  # the broker keeps what arrives while the host
 RECEIVE_MAXIMUM = 4000  # messages the broker may have unacknowledged at us: one group commit holds them all
 SILENT_V5_BEFORE_FALLBACK = 2  # one broken handshake may be a restarting broker, two are an MQTT 3 broker
 # Messages that are not urgent wait for each other; MQTT 3.1.1 brokers send 20 and wait for the answers.
-TOGETHER, TOGETHER_V311 = 16, 8
+TOGETHER, TOGETHER_V311 = 100, 8
+SLACK_S = 0.04  # a wait that is over ends with the next message if one comes so soon: one wake for both
 MAX_VOLATILE = 5000  # QoS 0 messages waiting; more are dropped and counted, they are repeated anyway
 UNSUPPORTED_VERSION = 0x84
 
+# Topic, payload and time of a message: whether `receive` is to return, and what is `hurries` of an Inbound.
+Judge = Callable[[str, bytes, int], tuple[bool, tuple[str, ...] | None]]
 Protocol = Literal["auto", "5", "3.1.1"]
 
 
@@ -61,7 +65,10 @@ class RefusedError(MqttError):
 
 
 class Inbound(NamedTuple):
-    """One received message. `connection` and `mid` say what an acknowledgement would refer to."""
+    """One received message. `connection` and `mid` say what an acknowledgement would refer to.
+
+    `hurries`: what must not wait for it, as `Link.judge` said; None where it was not asked.
+    """
 
     topic: str
     payload: bytes
@@ -71,6 +78,7 @@ class Inbound(NamedTuple):
     mono_us: int
     utc_us: int
     connection: int
+    hurries: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +116,8 @@ class MqttStats:
 class Link:
     """A persistent MQTT session.
 
-    Threads: paho's own, and one supervisor. `receive` belongs to one caller thread, `ack` to one.
-    `arrived` is called in paho's after each message.
+    It has one thread, which connects and reads; what is sent is written by whoever sends. `receive` belongs
+    to one caller thread, `ack` to one. `arrived` is called in the link's after each message.
     """
 
     def __init__(
@@ -127,9 +135,10 @@ class Link:
         self._told = arrived
         self._mono_us = mono_us
         self._utc_us = utc_us
-        self.is_urgent: Callable[[Inbound], bool] = lambda _: True  # asked in paho's thread
+        self.judge: Judge = lambda *_: (True, None)  # asked in the link's thread
         self._queue: deque[Inbound] = deque()
         self._arrived = threading.Event()
+        self._due_us = 0  # when `receive` is to return
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._accepted = False
@@ -148,6 +157,11 @@ class Link:
     def protocol(self) -> str:
         """The version spoken on the newest connection."""
         return "5" if self._version == paho.MQTTv5 else "3.1.1"
+
+    @property
+    def sends_few(self) -> bool:
+        """Whether the broker may wait for our answers after a few messages: MQTT 3.1.1 sets no number."""
+        return self._version == paho.MQTTv311
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -177,7 +191,8 @@ class Link:
         Returns those that came meanwhile after `timeout_s` at the latest.
         """
         queue = self._queue
-        self._arrived.wait(timeout_s)
+        self._due_us = self._mono_us() + round(timeout_s * 1e6)
+        self._arrived.wait(timeout_s + min(SLACK_S, timeout_s))
         self._arrived.clear()
         take = min(len(queue), max_items)
         if take == max_items:
@@ -251,19 +266,18 @@ class Link:
         self._client = client
         try:
             self._connect(client)
-            client.loop_start()
-            if not answered.wait(CONNACK_TIMEOUT_S) or (closed.is_set() and not self._accepted):
+            client.serve(answered.is_set, CONNACK_TIMEOUT_S)
+            if not answered.is_set() or (closed.is_set() and not self._accepted):
                 self._not_accepted(refused)
             else:
                 self._silent = 0
-            closed.wait()
+            client.serve(closed.is_set)
         finally:
             self._accepted = False
             self._connected.clear()
             self._client = None
             with contextlib.suppress(ValueError, OSError):
                 client.disconnect()
-            client.loop_stop()
 
     def _connect(self, client: paho.Client) -> None:
         options = self._options
@@ -321,7 +335,7 @@ class Link:
         return client
 
     def _taker(self, connection: int) -> Callable[[bytes, bytes, int, int, bool], None]:
-        """Return what puts a message of a connection into the queue. Runs in paho's thread."""
+        """Return what puts a message of a connection into the queue. Runs in the link's thread."""
         queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
         mono_us, utc_us = self._mono_us, self._utc_us
         together = TOGETHER if self._version == paho.MQTTv5 else TOGETHER_V311
@@ -335,9 +349,10 @@ class Link:
             except UnicodeDecodeError:
                 name = "\ufffd"
             stats.received += 1
-            inbound = Inbound(name, payload, mid, qos, retain, mono_us(), utc_us(), connection)
-            queue.append(inbound)
-            if not arrived.is_set() and (len(queue) >= together or self.is_urgent(inbound)):
+            came_us, now_us = utc_us(), mono_us()
+            urgent, hurries = self.judge(name, payload, came_us)
+            queue.append(Inbound(name, payload, mid, qos, retain, now_us, came_us, connection, hurries))
+            if urgent or len(queue) >= together or now_us >= self._due_us:
                 arrived.set()
             told()
 

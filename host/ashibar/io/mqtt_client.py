@@ -6,10 +6,12 @@ these names.
 
 from __future__ import annotations
 
-import contextlib
+import random
+import select
 import struct
+import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MessageType, MQTTErrorCode
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 READ_BYTES: Final = 65_536
+REST_S: Final = (
+    0.005,
+    0.035,
+)  # before the next read, after one of little: waking up is most of a read's cost
+LITTLE_BYTES: Final = 2_048  # more is a queue being handed out, and read on at once
+LOOK_S: Final = 0.25  # how soon the end of a connection, or what could not be written at once, is noticed
+MISC_EVERY_S: Final = 0.5
+PUBLISH: Final = int(MessageType.PUBLISH)
+SHORT: Final = 127  # a length of one byte
 PUBACK: Final = struct.Struct("!BBH")
 SUCCESS: Final = MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -27,27 +38,42 @@ def _publish(data: bytes, at: int, *, v5: bool) -> tuple[int, bytes, bytes, int,
 
     Nor if it is not whole, has QoS 2, no topic, or properties beyond 127 bytes.
     """
-    if len(data) < at + 2 or data[at] & 0xF0 != MessageType.PUBLISH or data[at] & 0x04:
+    body, length = _length(data, at + 1)
+    end = body + length
+    if not body or data[at] & 0xF4 != PUBLISH or length < 2 or end > len(data):
         return None
-    command, length, shift, body = data[at], 0, 0, at + 1
-    while True:
-        if body >= len(data) or shift > 21:
-            return None
-        length |= (data[body] & 0x7F) << shift
-        body, shift = body + 1, shift + 7
-        if not data[body - 1] & 0x80:
-            break
-    end, qos = body + length, command >> 1 & 1
-    start = body + 2 + int.from_bytes(data[body : body + 2], "big")
+    qos = data[at] >> 1 & 1
+    start = body + 2 + (data[body] << 8 | data[body + 1])
     rest = start + 2 * qos + v5
-    if end > len(data) or rest > end or start == body + 2:
+    if rest > end or start == body + 2:
         return None
     if v5:
-        rest += data[rest - 1]
-        if data[start + 2 * qos] & 0x80 or rest > end:
+        rest += data[rest - 1]  # beyond 127 it is a length of two bytes
+        if rest > end or data[start + 2 * qos] & 0x80:
             return None
-    mid = int.from_bytes(data[start : start + 2], "big") if qos else 0
-    return end, data[body + 2 : start], data[rest:end], mid, qos, bool(command & 1)
+    mid = data[start] << 8 | data[start + 1] if qos else 0
+    return end, data[body + 2 : start], data[rest:end], mid, qos, bool(data[at] & 1)
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the length at `at` ends, and the length; (0, 0) where it is not whole."""
+    digits = data[at : at + 4]
+    if len(digits) > 1 and digits[0] & 0x80 and not digits[1] & 0x80:
+        return at + 2, digits[0] & 0x7F | digits[1] << 7  # a frame's
+    length = 0
+    for place, digit in enumerate(digits):
+        length |= (digit & 0x7F) << 7 * place
+        if not digit & 0x80:
+            return at + place + 1, length
+    return 0, 0
+
+
+def _puback(data: bytes, at: int) -> int:
+    """Return the end of the whole PUBACK at `at`, 0 if it is no such packet."""
+    if len(data) < at + 2 or data[at] != MessageType.PUBACK or data[at + 1] > SHORT:
+        return 0
+    end = at + 2 + data[at + 1]
+    return end if end <= len(data) else 0
 
 
 class BurstClient(paho.Client):
@@ -56,9 +82,52 @@ class BurstClient(paho.Client):
     _ahead: bytes = b""
     _at: int = 0
     _read_once: bool = False
+    _got: int = 0  # bytes by the newest read
     on_came: Callable[[bytes, bytes, int, int, bool], None] | None = (
         None  # topic, payload, mid, qos, retained
     )
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._writing = threading.RLock()
+
+    def serve(self, ended: Callable[[], bool], timeout_s: float = float("inf")) -> None:
+        """Read and keep alive in this thread until `ended`, or the time is over, or there is no connection.
+
+        What others send is written in their own threads: paho's own loop is woken for it, which costs more
+        than the write. Where a little came the next read follows after a moment, drawn anew each time, so
+        that no node's frames are always those that wait: the map of time rests on frames read as they came.
+        """
+        sock, waiting = self.socket(), select.poll()
+        end_s, misc_s = time.monotonic() + timeout_s, 0.0
+        if sock is None or sock.fileno() < 0:
+            return
+        waiting.register(sock, select.POLLIN)
+        while not ended() and self.socket() is sock:
+            now_s = time.monotonic()
+            if now_s > end_s:
+                return
+            if now_s > misc_s:
+                self.loop_misc()
+                misc_s = now_s + MISC_EVERY_S
+            if self.want_write():
+                self.loop_write()
+            if 0 < self._got < LITTLE_BYTES:
+                time.sleep(random.uniform(*REST_S))  # noqa: S311 (jitter, no secret)
+            elif not self._may_read() and not waiting.poll(LOOK_S * 1000):
+                continue
+            self._got = 0
+            self.loop_read()
+
+    def _may_read(self) -> bool:
+        """Tell whether something was read already, which nobody will wake us for: TLS reads by records."""
+        pending = getattr(self.socket(), "pending", None)
+        return pending is not None and pending() > 0
+
+    def loop_write(self) -> MQTTErrorCode:
+        """Write what is queued: one thread at a time, whoever it is."""
+        with self._writing:
+            return super().loop_write()
 
     def ack_many(self, mids: Sequence[int]) -> None:
         """Acknowledge QoS 1 messages in order, in one write; four bytes each, which in MQTT 5 is success."""
@@ -87,9 +156,13 @@ class BurstClient(paho.Client):
         """Read the socket once and handle all packets that came: select() does not know of what is here."""
         self._read_once = False
         if self._at >= len(self._ahead) and self.on_came is not None:
-            with contextlib.suppress(OSError):  # paho meets it again, and knows what to do
+            try:
                 self._ahead, self._at = super()._sock_recv(READ_BYTES), 0
-                self._read_once = bool(self._ahead)
+                self._got, self._read_once = len(self._ahead), bool(self._ahead)
+            except BlockingIOError:
+                return SUCCESS
+            except OSError:  # paho meets it again, and knows what to do
+                pass
         if self._take_publishes():
             return SUCCESS
         result = super().loop_read(max_packets)
@@ -105,11 +178,16 @@ class BurstClient(paho.Client):
         take = self.on_came
         if take is None or self._in_packet["command"] != 0 or self._at >= len(self._ahead):
             return False
-        while (found := _publish(self._ahead, self._at, v5=self._protocol == paho.MQTTv5)) is not None:
-            self._at = found[0]
-            self._last_bytes_received = time.monotonic()
-            take(*found[1:])
-        return self._at >= len(self._ahead)
+        ahead, v5 = self._ahead, self._protocol == paho.MQTTv5
+        self._last_bytes_received = time.monotonic()
+        while True:
+            if (found := _publish(ahead, self._at, v5=v5)) is not None:
+                self._at = found[0]
+                take(*found[1:])
+            elif not self._out_messages and (end := _puback(ahead, self._at)):
+                self._at = end  # of what `publish_many` sent: nothing waits for it
+            else:
+                return self._at >= len(ahead)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """Return up to `bufsize` bytes of what was read ahead.

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from ashibar.service.warm import Left, Moment
     from ashibar.service.weights import Weights
 
+FRESH_US: Final = 500_000  # without samples for so long, silence is looked for in every turn
+STEADY_US: Final = 900_000  # what only a date decides may be seen so much later
+MOST_HELD: Final = 480  # samples; more of them are a backlog, and evaluated as they come
 RECENT_US: Final = 6_000_000  # samples a zero looks back on, and a second to spare
 KEEP_EVERY_US: Final = 10_000_000  # what a restart finds is not older, nor are there more samples since
 START_US: Final = 3_000_000  # within this of a start the broker hands out what it kept
@@ -93,6 +96,7 @@ class RigService:
         self._zero = msgspec.json.decode(kept["zero"], type=Zero) if "zero" in kept else None
         self._recorded: tuple[str, str] | None = None
         self._kept_us = now_us
+        self._ticked_us = self._steady_for_us = 0
         terms = self.terms()
         running = self.session.running is not None
         self._changed = False
@@ -131,7 +135,7 @@ class RigService:
         self.live.go_on(first.params, changes, left.samples, seen)
         for each in left.samples:
             self._noted_us[each.node] = max(self._noted_us.get(each.node, 0), int(each.utc_us[-1]))
-        self._remember(left.samples)
+        self._remember([each for each in left.samples if each.node in self.live.params.columns])
         self._heard_us = self.now_us + START_US - CATCHING_UP_US
 
     def _skip(self, left: Left) -> None:
@@ -144,33 +148,39 @@ class RigService:
 
     # What comes in
 
-    def take(self, samples: Sequence[NodeSamples], now_us: int) -> bool:
-        """Take new samples of any node; True if any were this rig's."""
-        self.now_us = now_us
-        if not self.live.take(samples, self._seen):
-            return False
+    def hold(self, samples: Sequence[NodeSamples], now_us: int) -> bool:
+        """Take in new samples of this rig's nodes; True if they are to be looked at at once."""
         self._heard_us = max(self._heard_us, now_us)
+        follows = self.live.hold(samples)
         self._remember(samples)
-        self._show()
-        return True
+        return not follows or self.live.held >= MOST_HELD
+
+    def is_ripe(self, now_us: int) -> bool:
+        """Tell whether samples are held that need not, or must not, wait for more."""
+        live, room = self.live, self._room
+        return live.held > 0 and not (live.may_hold and room is not None and now_us < room.until_us)
+
+    def look(self, now_us: int) -> int:
+        """Look at the samples held; return how many that were."""
+        self.now_us = now_us
+        taken = self.live.take_held(self._seen)
+        if taken:
+            self._show()
+        return taken
 
     def _remember(self, samples: Sequence[NodeSamples]) -> None:
-        self.recent.extend(each for each in samples if each.node in self.live.params.columns)
-        newest_us = self.live.newest_us or self.now_us
+        self.recent.extend(samples)
+        newest_us = self.live.heard_us or self.now_us
         while self.recent and self.recent[0].utc_us[-1] < newest_us - RECENT_US:
             self.recent.popleft()
 
-    def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
-        """Put into `batch`, which stores these samples, for which time they come late."""
-        evaluated_us, late = self.alarms.last_us, False
-        for each in samples:
-            if each.node in self.live.params.columns:
-                first_us, last_us = int(each.utc_us[0]), int(each.utc_us[-1])
-                noted_us = self._noted_us.get(each.node)
-                known = [at_us for at_us in (evaluated_us, noted_us) if at_us is not None]
-                late |= self.lateness.take(first_us, last_us, max(known, default=None), now_us)
-                self._noted_us[each.node] = last_us if noted_us is None else max(last_us, noted_us)
-        if late:
+    def note_late(self, samples: NodeSamples, batch: Batch, now_us: int) -> None:
+        """Put into `batch`, which stores these samples of one of its nodes, for which time they come late."""
+        first_us, last_us = int(samples.utc_us[0]), int(samples.utc_us[-1])
+        noted_us, evaluated_us = self._noted_us.get(samples.node), self.alarms.last_us
+        known = [at_us for at_us in (evaluated_us, noted_us) if at_us is not None]
+        self._noted_us[samples.node] = last_us if noted_us is None else max(last_us, noted_us)
+        if self.lateness.take(first_us, last_us, max(known, default=None), now_us):
             spans = msgspec.json.encode(self.lateness.spans).decode()
             batch.statements.append((safety.RIG_STATE, [(self.name, "late", spans)]))
 
@@ -193,8 +203,11 @@ class RigService:
         self.alarms.show(None if quiet else live.provisional())
 
     def tick(self, now_us: int) -> None:
-        """Let time pass: forgotten sessions, silence, dates."""
+        """Let time pass: forgotten sessions, silence, dates; once a second while samples come."""
         self.now_us = now_us
+        if 0 <= now_us - self._ticked_us < self._steady_for_us or self._is_steady(now_us):
+            return
+        self._ticked_us, self._steady_for_us = now_us, 0
         passed_us = self._passed_us(now_us)
         self.live.settle(passed_us, self._seen)
         self.session.tick(passed_us)
@@ -203,10 +216,25 @@ class RigService:
         going_on = self.incidents.going_on
         self.incidents.tick(passed_us, now_us)
         self._changed |= going_on and not self.incidents.going_on
-        self.hang.tick(self.live.newest_us, now_us)
+        self.hang.tick(self.live.heard_us, now_us)
         self._auto_zero.tick(self, now_us)
         if now_us - self._kept_us > KEEP_EVERY_US:
             self.keep()
+
+    def _is_steady(self, now_us: int) -> bool:
+        """Tell that nothing can be due yet, and for how long that holds: what only a date decides may wait.
+
+        Silence is looked for as soon as no sample has come for FRESH_US.
+        """
+        heard_us = self.live.heard_us
+        left_us = self._ticked_us + STEADY_US - now_us
+        if heard_us is None or not self.live.may_hold or not 0 < left_us <= STEADY_US:
+            return False
+        fresh_us = heard_us + FRESH_US - now_us
+        if fresh_us <= 0 or self.incidents.going_on or self.hang.going_on or self._changed:
+            return False
+        self._steady_for_us = now_us - self._ticked_us + min(left_us, fresh_us)
+        return True
 
     def _passed_us(self, now_us: int) -> int:
         """Return up to when silence can be told: samples on their way may yet speak of the time after it."""
@@ -430,7 +458,7 @@ class RigService:
         weight = params.body_weight
         standing = Standing(
             in_session=self.session.running is not None,
-            last_sample_us=self.live.newest_us,
+            last_sample_us=self.live.heard_us,
             calibration_due_us=params.calibration_due_us,
             inspection_due_us=self.inspections.due_us(now_us),
             weight_expires_us=None if weight is None else weight.expires_at_us(params.body_weight_max_age_s),

@@ -84,25 +84,34 @@ class Service:
         }
         self.weights = weights
         self.zeros = NodeZeros(around)
+        self._rigs_of: dict[str, list[RigService]] = {}  # of each node
+        for rig in self.rigs.values():
+            for node in rig.live.params.nodes:
+                self._rigs_of.setdefault(node, []).append(rig)
         self._waiting: list[Asked] = []  # for the replies of nodes
         self._unsummed = [row.id for row in reader.sessions_without_summary()]
 
     def note_late(self, samples: Sequence[NodeSamples], batch: Batch, now_us: int) -> None:
         """Note late samples in the batch that stores them: both are stored, or neither."""
-        for rig in self.rigs.values():
-            rig.note_late(samples, batch, now_us)
+        for each in samples:
+            for rig in self._rigs_of.get(each.node, ()):
+                rig.note_late(each, batch, now_us)
 
-    def take(self, rig: LiveRig, samples: Sequence[NodeSamples], now_us: int) -> bool:
-        """Take samples for one rig; True if any were its."""
-        return self.rigs[rig.name].take(samples, now_us)
+    def hold(self, rig: str, samples: Sequence[NodeSamples], now_us: int) -> bool:
+        """Take in samples of the nodes of a rig; True if they are to be looked at at once."""
+        return self.rigs[rig].hold(samples, now_us)
+
+    def is_ripe(self, rig: str, now_us: int) -> bool:
+        """Tell whether samples of a rig are held that are to wait no longer."""
+        return self.rigs[rig].is_ripe(now_us)
+
+    def look(self, rig: str, now_us: int) -> int:
+        """Look at the samples held of a rig; return how many that were."""
+        return self.rigs[rig].look(now_us)
 
     def spans(self, rig: str) -> dict[str, Span | None]:
         """Return, for each node of a rig, between which counts its samples need not be hurried."""
         return self.rigs[rig].spans()
-
-    def is_due(self, now_us: int) -> bool:
-        """Tell whether `tick` would do something, or somebody asked for something."""
-        return self.desk.waiting or not 0 <= now_us - self._ticked_us < TICK_US
 
     def tick(self, now_us: int) -> None:
         """Let time pass; called often."""
@@ -113,6 +122,7 @@ class Service:
                 rig.tick(now_us)
                 late = rig.lateness.due(now_us) if rig.at_rest else None
                 if late is not None:
+                    rig.look(now_us)
                     rig.keep()  # what is compared with is what was seen by then
                     self.recompute(late)
 

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 RETRY_MIN_S = 0.25
 RETRY_MAX_S = 2.0  # space that was freed is used within this
 MAX_FRAMES = 4000  # of one transaction: more gains nothing and makes a failure cost more
-GATHER_S = 0.1  # frames that trickle in share a commit; nobody waits for it but `committed`, twice a second
-GATHER_MOST = 16  # batches and frames that go at once: MQTT 3.1.1 brokers send 20 and wait for the answers
+GATHER_S = 0.5  # frames that trickle in share a commit; nobody waits for it but `committed`, twice a second
+GATHER_MOST = 64  # batches and frames that go at once
 BETWEEN_TIMEOUT_S = 30.0  # work that can wait gives up then, and comes again
 FLUSH_TIMEOUT_S = 1.0  # at the end; what is not stored then is not acknowledged, and comes again
 
@@ -73,11 +73,14 @@ class Committer:
         """Begin to store."""
         self._thread.start()
 
-    def submit(self, batch: Batch, stored: Callable[[], None] | None = None) -> None:
-        """Hand in a batch; `stored` is called in the journal's thread once it is on the disk."""
+    def submit(self, batch: Batch, stored: Callable[[], None] | None = None, *, hurry: bool = False) -> None:
+        """Hand in a batch; `stored` is called in the journal's thread once it is on the disk.
+
+        What is more than frames goes at once, for somebody waits for an answer, or it is evidence.
+        """
         self._idle.clear()
         self._waiting.append((batch, stored))
-        if len(self._waiting) + len(batch.frames) > GATHER_MOST:
+        if hurry or batch.statements or len(self._waiting) + len(batch.frames) > GATHER_MOST:
             self._hurry.set()
         self._wake.set()
 
