@@ -18,6 +18,20 @@ hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile
 hypothesis.settings.load_profile("shared")
 
 
+# Files that take longest, most of it waiting: begun first, so that no process is left with one at the end.
+LONGEST = (
+    "test_chaos.py", "test_fault_table.py", "test_campaign.py", "test_node_bench.py", "test_power_cut.py",
+    "test_delivery.py", "test_node_broker.py", "test_link.py", "test_server.py", "test_page.py",
+    "test_outage.py", "test_update_node.py", "test_demo.py", "test_alarm_bank.py", "test_daemon.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files in front; the others, and the tests of a file, keep their order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture
 def mosquitto(tmp_path):
     """A running private broker that has saved no session yet; `save`, `kill`, `restart` keep its port."""

@@ -34,10 +34,10 @@ def acknowledge_first():
 
     commit = Committer.submit
 
-    def submit(self, batch, stored=None):
+    def submit(self, batch, stored=None, **how):
         if stored is not None:
             stored()
-        commit(self, batch)
+        commit(self, batch, **how)
 
     Committer.submit = submit
 
