@@ -40,7 +40,7 @@ MAX_BATCH: Final = 4000  # a backlog costs less the more of it is evaluated at o
 BEAT_S: Final = 0.2  # messages that nothing depends on wait so long for each other; the timers are multiples
 LANE_WAIT_S: Final = 0.05  # how often to look what came on the lane beside the record
 EARLY_S: Final = 0.05  # a turn that is made anyway serves timers due so soon
-BEFORE_S: Final = 0.02  # a beat waits for the next message, some so long after it
+SLACK_S: Final = 0.04  # a beat comes with a message that is so near to it, where nobody watches
 COMMITTED_EVERY_S: Final = 0.6  # of the contract: 1 to 2 Hz
 DISPLAY_EVERY_S: Final = BEAT_S
 FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
@@ -141,8 +141,9 @@ class Pipeline:
             try:
                 behind = self._lane is not None and self._lane.is_open
                 most = RECORD_BATCH if behind else MAX_BATCH
-                wait_s = LANE_WAIT_S if behind else self._wait_s(time.monotonic())
-                self.turn(self._link.receive(most, wait_s), time.monotonic())
+                slack_s = 0.0 if behind or self._watched else SLACK_S
+                wait_s = LANE_WAIT_S if behind else self._wait_s(time.monotonic()) - slack_s / 2
+                self.turn(self._link.receive(most, max(0.0, wait_s), slack_s), time.monotonic())
             except Exception:
                 log.exception("the pipeline goes on after an error in its timers")
         for rig in self._rigs:
@@ -154,7 +155,7 @@ class Pipeline:
         """Return how long to wait for messages: until the beat, or a figure held back is due."""
         held = self._fresh & self._watched
         due_s = min((self._published_s.get(rig, 0.0) for rig in held), default=now_s) + FIGURE_AGAIN_S
-        left_s = max(0.0, self._timers["beat"].left_s(now_s) - BEFORE_S)
+        left_s = self._timers["beat"].left_s(now_s)
         return min(left_s, max(0.0, due_s - now_s)) if held else left_s
 
     def turn(self, inbound: list[Inbound], now_s: float) -> None:

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
-from ashibar.io.mqtt_client import BurstClient
+from ashibar.io import mqtt_client
+from ashibar.io.mqtt_client import REST_S, BurstClient
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -143,3 +144,17 @@ def came_of(pieces, version, *, short):
         assert client.loop_read() in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN)
     client._sock = None
     return came
+
+
+def test_after_little_that_is_in_no_hurry_more_is_let_gather(connected, monkeypatch):
+    client, broker, came = connected
+    rests, take = [], client.on_came
+    monkeypatch.setattr(mqtt_client.time, "sleep", rests.append)
+    for mid, hurries in enumerate([False, True, False], 1):
+        if take is not None:
+            client.on_came = lambda *message, hurries=hurries: (take(*message), hurries)[1]
+        broker.sendall(publish(mid, b"x"))
+        client.serve(lambda mid=mid: len(came) == mid, 5.0)
+        client.serve(iter([False, True]).__next__)
+    assert len(rests) == (0 if take is None else 3)  # after the CONNACK too
+    assert all(REST_S[0] <= each <= REST_S[1] for each in rests)

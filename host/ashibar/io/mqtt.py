@@ -43,7 +43,6 @@ RECEIVE_MAXIMUM = 4000  # messages the broker may have unacknowledged at us: one
 SILENT_V5_BEFORE_FALLBACK = 2  # one broken handshake may be a restarting broker, two are an MQTT 3 broker
 # Messages that are not urgent wait for each other; MQTT 3.1.1 brokers send 20 and wait for the answers.
 TOGETHER, TOGETHER_V311 = 100, 8
-SLACK_S = 0.04  # a wait that is over ends with the next message if one comes so soon: one wake for both
 MAX_VOLATILE = 5000  # QoS 0 messages waiting; more are dropped and counted, they are repeated anyway
 UNSUPPORTED_VERSION = 0x84
 
@@ -185,14 +184,15 @@ class Link:
         """Make a waiting `receive` return early."""
         self._arrived.set()
 
-    def receive(self, max_items: int, timeout_s: float) -> list[Inbound]:
+    def receive(self, max_items: int, timeout_s: float, slack_s: float = 0.0) -> list[Inbound]:
         """Take up to `max_items` messages in order of arrival: at once with an urgent one, or with many.
 
-        Returns those that came meanwhile after `timeout_s` at the latest.
+        Returns those that came meanwhile after `timeout_s`; with the next one if that comes within `slack_s`
+        more, so that one wake does for both.
         """
         queue = self._queue
         self._due_us = self._mono_us() + round(timeout_s * 1e6)
-        self._arrived.wait(timeout_s + min(SLACK_S, timeout_s))
+        self._arrived.wait(timeout_s + slack_s)
         self._arrived.clear()
         take = min(len(queue), max_items)
         if take == max_items:
@@ -334,16 +334,16 @@ class Link:
         self._install(client, self._connection, answered, closed, refused)
         return client
 
-    def _taker(self, connection: int) -> Callable[[bytes, bytes, int, int, bool], None]:
+    def _taker(self, connection: int) -> Callable[[bytes, bytes, int, int, bool], bool]:
         """Return what puts a message of a connection into the queue. Runs in the link's thread."""
         queue, stats, arrived, told = self._queue, self.stats, self._arrived, self._told
         mono_us, utc_us = self._mono_us, self._utc_us
         together = TOGETHER if self._version == paho.MQTTv5 else TOGETHER_V311
 
-        def came(topic: bytes, payload: bytes, mid: int, qos: int, retain: bool) -> None:
+        def came(topic: bytes, payload: bytes, mid: int, qos: int, retain: bool) -> bool:
             if qos == 0 and len(queue) > MAX_VOLATILE:
                 stats.volatile_dropped += 1
-                return
+                return False
             try:
                 name = topic.decode()
             except UnicodeDecodeError:
@@ -355,6 +355,7 @@ class Link:
             if urgent or len(queue) >= together or now_us >= self._due_us:
                 arrived.set()
             told()
+            return urgent
 
         return came
 

@@ -83,9 +83,9 @@ class BurstClient(paho.Client):
     _at: int = 0
     _read_once: bool = False
     _got: int = 0  # bytes by the newest read
-    on_came: Callable[[bytes, bytes, int, int, bool], None] | None = (
-        None  # topic, payload, mid, qos, retained
-    )
+    _hurried: bool = False  # whether any of the messages it brought was
+    # Topic, payload, mid, qos, retained; whether the message is in a hurry.
+    on_came: Callable[[bytes, bytes, int, int, bool], bool] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -95,8 +95,9 @@ class BurstClient(paho.Client):
         """Read and keep alive in this thread until `ended`, or the time is over, or there is no connection.
 
         What others send is written in their own threads: paho's own loop is woken for it, which costs more
-        than the write. Where a little came the next read follows after a moment, drawn anew each time, so
-        that no node's frames are always those that wait: the map of time rests on frames read as they came.
+        than the write. Where a little came that is in no hurry the next read follows after a moment, drawn
+        anew each time, so that no node's frames are always those that wait: the map of time rests on frames
+        read as they came.
         """
         sock, waiting = self.socket(), select.poll()
         end_s, misc_s = time.monotonic() + timeout_s, 0.0
@@ -112,11 +113,11 @@ class BurstClient(paho.Client):
                 misc_s = now_s + MISC_EVERY_S
             if self.want_write():
                 self.loop_write()
-            if 0 < self._got < LITTLE_BYTES:
+            if 0 < self._got < LITTLE_BYTES and not self._hurried:
                 time.sleep(random.uniform(*REST_S))  # noqa: S311 (jitter, no secret)
             elif not self._may_read() and not waiting.poll(LOOK_S * 1000):
                 continue
-            self._got = 0
+            self._got, self._hurried = 0, False
             self.loop_read()
 
     def _may_read(self) -> bool:
@@ -183,7 +184,8 @@ class BurstClient(paho.Client):
         while True:
             if (found := _publish(ahead, self._at, v5=v5)) is not None:
                 self._at = found[0]
-                take(*found[1:])
+                if take(*found[1:]):
+                    self._hurried = True
             elif not self._out_messages and (end := _puback(ahead, self._at)):
                 self._at = end  # of what `publish_many` sent: nothing waits for it
             else:
