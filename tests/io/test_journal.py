@@ -110,6 +110,15 @@ def test_a_sink_is_never_given_a_frame_whose_stamp_is_provisional(journal, reade
     assert (after[1].utc_us, after[1].utc_last_us, after[1].fit) == (42, 43, 2)
 
 
+def test_a_stamp_is_made_final_once(journal, reader):
+    journal.commit(Batch(frames=[row(0, fit=None), row(1, fit=2)]))
+    final = [(10, 20, 3, 1, 7, 0), (10, 20, 3, 1, 7, 1)]
+    journal.commit(Batch(restamps=final))
+    journal.commit(Batch(restamps=[(30, 40, 4, 1, 7, 0)]))
+    stamps = {each.row.seq: (each.row.utc_us, each.row.fit) for each in reader.frames_after(0, 9)}
+    assert stamps == {0: (10, 3), 1: (row(1).utc_us, 2)}
+
+
 def test_payloads_set_aside_are_cut_and_bounded_to_the_newest(journal, reader):
     rows = [AsideRow("t", number, "reason", 9000, bytes(9000)) for number in range(ASIDE_MAX_ROWS + 50)]
     journal.commit(Batch(aside=rows[:1500]))

@@ -32,8 +32,9 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 INSERT_FRAME = """INSERT OR IGNORE INTO frames
     (id, node, boot, seq, sample_index, samples, cells, flags, device_us, utc_us, utc_last_us,
     fit, received_us, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# A final stamp stays: it may have been copied. Taking a damaged journal over twice names frames again.
 RESTAMP = """UPDATE frames SET utc_us = ?, utc_last_us = ?, fit = ?
-    WHERE node = ? AND boot = ? AND seq = ?"""
+    WHERE node = ? AND boot = ? AND seq = ? AND fit IS NULL"""
 
 
 class JournalError(Exception):
