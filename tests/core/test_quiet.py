@@ -4,8 +4,9 @@ import numpy as np
 from alarm_signals import CELLS, KG, PLAN, QUICK, START_US, WEIGHT_N, run, seconds, signal
 from ashibar.core.alarm_bank import advance
 from ashibar.core.calibration import NodeCalibration
-from ashibar.core.quiet import HELD_US, VERDICT_SPARE_US, room, span
+from ashibar.core.quiet import HELD_US, U_PER_N, VERDICT_SPARE_US, WIDEST_N, room, span
 from ashibar.core.rig import Cell, RigParameters, Zero
+from ashibar.core.uncertainty import bar_uncertainty, expanded, rig_budget
 from ashibar.urgency import Urgency
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -128,3 +129,16 @@ def test_the_span_in_counts_is_the_room_in_newtons(per, reversed_cell, zero):
         assert max(ends) <= force_n + found.up_n + 1e-6
         assert edges.low <= edges.still_low <= edges.still_high <= edges.high
     assert span(found, params, "bars-1", None, [100.0, -3.0]) is None
+
+
+@given(st.sampled_from(["0.2%", "C3"]), st.integers(0, 2**32 - 1))
+def test_the_uncertainty_grows_by_less_than_the_room_allows_for_a_load_that_moves(kind, seed):
+    chance = np.random.default_rng(seed)
+    budget = rig_budget([(200 * KG, kind)] * 4)
+    force_n = chance.uniform(-300, 900, (1, 4))
+    moved_n = chance.uniform(-WIDEST_N, WIDEST_N, (1, 4))
+    age_s = np.array([chance.uniform(0, 43_200)])
+    before, after = (
+        expanded(bar_uncertainty(each, age_s, budget)[0]) for each in (force_n, force_n + moved_n)
+    )
+    assert after - before <= U_PER_N * np.abs(moved_n).sum()
