@@ -111,7 +111,12 @@ class Boot:
     """A boot's account, its map of time, and the frames that wait for a better one."""
 
     def __init__(
-        self, node_id: int, account: BootAccount, number: int, first_seen_us: int, tag: int | None = None
+        self,
+        node_id: int,
+        account: BootAccount,
+        number: int,
+        first_seen_us: int,
+        before: tuple[int, ...] = (),
     ) -> None:
         self.account = account
         self.number = number
@@ -121,7 +126,7 @@ class Boot:
         self._key = (node_id, number)
         self._first_seen_us = first_seen_us
         self._fit: timefit.TimeFit | None = None
-        self._tag = number if tag is None else tag
+        self._before = before  # `tops_us` of the boot before
         self._stored_version = 0
         self._gaps: dict[tuple[int, int], int] = {}
         self._damaged = IntervalSet()
@@ -258,7 +263,9 @@ class Boot:
         """Improve the map of time; where that makes stamps final, they are written so."""
         before = self._fit
         live = new.flags & FLAG_BACKLOG == 0
-        fit = timefit.observe_many(before, new.last_us, new.arrival_us, new.mono_us, live, tag=self._tag)
+        fit = timefit.observe_many(
+            before, new.last_us, new.arrival_us, new.mono_us, live, before=self._before
+        )
         self._fit = fit
         if before is not None:
             self._finish(before, fit, batch)

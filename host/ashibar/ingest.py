@@ -332,10 +332,8 @@ class Ingest:
         boot = self._boot(key)
         if boot is not None:
             return boot
-        before = None if node.boot is None else self.fit_of(node.name, node.boot)
-        tag = None if before is None else timefit.next_tag(before)
         account = self.accounting.boot(node.name, number)
-        boot = self._boots[key] = Boot(node.id, account, number, utc_us, tag)
+        boot = self._boots[key] = Boot(node.id, account, number, utc_us, self._tops_us(node.name))
         for (name, other_number), other in self._boots.items():
             if name == node.name and other_number != number:
                 known = other.account.record().ended
@@ -347,6 +345,12 @@ class Ingest:
         boot.store(intake.batch, utc_us)
         intake.uptos[key] = boot.upto
         return boot
+
+    def _tops_us(self, node: str) -> tuple[int, ...]:
+        """Return what the boots of a node leave to the next, see `timefit.tops_us`."""
+        fits = [boot.fit for (name, _), boot in self._boots.items() if name == node]
+        tops = [timefit.tops_us(fit) for fit in fits if fit is not None]
+        return tuple(map(max, zip(*tops, strict=True)))
 
     # Samples
 

@@ -7,7 +7,7 @@ import pytest
 from ashibar.core import timefit
 from ashibar.core.stamps import sample_utc_us
 from ashibar.core.timefit import EpochReason
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 UTC_US = 1_790_000_000_000_000
@@ -23,6 +23,7 @@ class Host:
     jitter_us: float = 10_000.0
     utc_step_us: int = 0
     fit: timefit.TimeFit | None = None
+    before: tuple[int, ...] = ()
 
     def __post_init__(self):
         self.rng = np.random.default_rng(7)
@@ -38,7 +39,8 @@ class Host:
         delay = LEAST_DELAY_US + waited_us + round(self.rng.exponential(self.jitter_us))
         arrival = self.truth(device_us) + delay
         before = self.fit
-        self.fit = timefit.observe(before, device_us, arrival, arrival - UTC_US - self.utc_step_us, live)
+        mono_us = arrival - UTC_US - self.utc_step_us
+        self.fit = timefit.observe(before, device_us, arrival, mono_us, live, before=self.before)
         if before is not None and (again := timefit.restamp_from(before, self.fit)) is not None:
             self.restamps.append(again)
         self.device_us.append(device_us)
@@ -91,6 +93,57 @@ def test_no_two_samples_share_a_stamp_where_the_clock_was_set_back_over_them(ste
     device_us = np.array(host.device_us)[:, None] + np.arange(10) * 12_500
     samples_us = sample_utc_us(ends_us, ends_us + 9 * 12_500, device_us)
     assert len(np.unique(samples_us)) == samples_us.size
+
+
+def boots_stamps_us(boots):
+    """Stamps of the samples of each of the boots that follow each other: (clock set by [us], seconds)."""
+    before, stamps_us, utc_step_us, now_us = (), [], 0, 0
+    for step_us, seconds in boots:
+        utc_step_us += step_us
+        host = Host(jitter_us=0.0, utc_step_us=utc_step_us + now_us)
+        host.before = before
+        host.run(0.125, seconds)
+        before = timefit.tops_us(host.fit)
+        now_us += round(seconds * 1e6)
+        ends_us = np.array(host.stamps_us)
+        device_us = np.array(host.device_us)[:, None] + np.arange(10) * 12_500
+        stamps_us.append(sample_utc_us(ends_us, ends_us + 9 * 12_500, device_us).reshape(-1))
+    return stamps_us
+
+
+def test_boots_after_a_clock_was_set_back_share_no_stamp_however_many_they_are():
+    # One of 60 s, then, 50 s earlier, many short ones over the same time: a tag comes again, but not there.
+    boots = [(0, 60), (-50 * 8 * FRAME_US, 2), *[(0, 2)] * 20]
+    stamps_us = np.concatenate(boots_stamps_us(boots))
+    assert len(np.unique(stamps_us)) == len(stamps_us)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 0, 0, -24, -80, 40, 240]), st.integers(1, 12)), max_size=12))
+def test_no_two_samples_of_a_node_share_a_stamp(boots):
+    backwards = sum(step < 0 for step, _ in boots)
+    assume(backwards < 7)  # of more over one another a stamp's three bits cannot tell
+    boots = [(step * FRAME_US, seconds) for step, seconds in boots] or [(0, 1)]
+    stamps_us = np.concatenate(boots_stamps_us(boots))
+    assert len(np.unique(stamps_us)) == len(stamps_us)
+
+
+def test_where_all_tags_are_taken_the_one_whose_stamps_end_first_is_taken_again():
+    # Nine stretches that begin together, each shorter than the one before.
+    stretches = boots_stamps_us([(0, 40), *[(-(42 - 2 * k) * 1_000_000, 40 - 2 * k) for k in range(1, 9)]])
+    tags = [int(stamps_us[0]) % 8 for stamps_us in stretches]
+    assert len(set(tags[:8])) == 8
+    assert tags[8] == tags[7]
+
+
+def test_what_a_long_chain_has_let_go_of_still_has_its_tags():
+    host = Host(jitter_us=0.0)
+    host.run(0, 20)
+    first = int(host.fit.knots[0].tag)
+    for number in range(300):  # each is a stretch of its own; one a second further on
+        host.utc_step_us += 1_000_000
+        host.run(20 + 2 * number, 22 + 2 * number)
+    assert len(host.fit.knots) <= timefit.KNOTS_MAX
+    assert host.fit.tops_us[first] > 0
 
 
 def test_samples_from_before_a_clock_step_keep_their_stamps():

@@ -24,6 +24,9 @@ class Verdict:
     doubled: int = 0
     altered: int = 0
     on_record: int = 0  # lost, and in a gap on record
+    died_with_node: int = (
+        0  # between frames stored: a broker lost them, and the node was killed before it sent them again
+    )
     tails: int = 0  # taken by a boot that was killed, after its last frame stored; its end is on record
     moved_aside: int = 0  # stored, then on record as not readable in a journal that was damaged
     unexplained: int = 0
@@ -46,15 +49,15 @@ class Verdict:
 
     def row(self):
         return (
-            f"{self.taken} | {self.stored} | {self.on_record} | {self.tails} | {self.moved_aside} | "
-            f"{self.unexplained} | {self.doubled + self.altered} | {self.points} | {self.points_missing} | "
-            f"{self.points_rejected} | {self.points_extra} | {self.rewritten}"
+            f"{self.taken} | {self.stored} | {self.on_record} | {self.died_with_node} | {self.tails} | "
+            f"{self.moved_aside} | {self.unexplained} | {self.doubled + self.altered} | "
+            f"{self.points} | {self.points_missing} | {self.points_rejected} | {self.points_extra} | {self.rewritten}"
         )
 
 
 HEADER = (
-    "taken | stored | gap on record | tail of a killed boot | lost with a damaged page, on record | lost | "
-    "doubled | "
+    "taken | stored | gap on record | held by a node that was killed | its tail | "
+    "lost with a damaged page, on record | lost | doubled | "
     "points | points missing | refused, kept aside | points extra | written again"
 )
 
@@ -74,10 +77,10 @@ def judge(journal, taken, samples, influx=None, accepted=None):
     try:
         verdict = Verdict()
         stamps, stored = _stored(reader, verdict, taken, samples)
-        gaps, ended, damaged = _records(reader)
+        gaps, ended, died, damaged = _records(reader)
         for key, count in taken.items():
             if count is not None:
-                _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended, damaged)
+                _judge_boot(verdict, key, count, samples[key[0]], stored, gaps, ended, died, damaged)
         if influx is not None:
             _judge_points(
                 verdict, stamps, influx, accepted, _samples_damaged(reader, damaged), _aside(reader)
@@ -125,9 +128,12 @@ def _stamps(frames):
 
 
 def _records(reader):
-    """Return gaps as (node, boot) -> sequences, boots whose end is on record, gaps of a damaged journal."""
+    """Return what is on record, as (node, boot) -> sequences.
+
+    Gaps; boots whose end is on record; what those took with them; gaps of a damaged journal.
+    """
     names = {number: name for number, name, *_ in reader.nodes()}
-    gaps, ended, damaged = {}, set(), {}
+    gaps, ended, died, damaged = {}, set(), {}, {}
     for node, boot, first, last, reason, _ in reader.gaps():
         where = damaged if reason == DAMAGE_REASON else gaps
         where.setdefault((names[node], boot), set()).update(range(first, last + 1))
@@ -138,8 +144,8 @@ def _records(reader):
             ended.add(key)
             for gap in BootAccount(*key, record).gaps():
                 if gap.to_seq is not None:
-                    gaps.setdefault(key, set()).update(range(gap.from_seq, gap.to_seq + 1))
-    return gaps, ended, damaged
+                    died.setdefault(key, set()).update(range(gap.from_seq, gap.to_seq + 1))
+    return gaps, ended, died, damaged
 
 
 def _samples_damaged(reader, damaged):
@@ -152,21 +158,25 @@ def _samples_damaged(reader, damaged):
     return found
 
 
-def _judge_boot(verdict, key, count, samples, stored, gaps, ended, damaged):  # noqa: PLR0917
+def _judge_boot(verdict, key, count, samples, stored, gaps, ended, died, damaged):  # noqa: PLR0917
     verdict.taken += count * samples
     have = stored.get(key, set())
     highest = max(have, default=-1)
     missing = set(range(count)) - have
     aside = missing & damaged.get(key, set())
     recorded = missing & gaps.get(key, set()) - aside
-    tail = {seq for seq in missing - recorded - aside if seq > highest} if key in ended else set()
-    rest = missing - recorded - aside - tail
+    held = missing & died.get(key, set()) - recorded - aside
+    tail = {seq for seq in missing - recorded - held - aside if seq > highest} if key in ended else set()
+    rest = missing - recorded - held - aside - tail
     verdict.on_record += len(recorded) * samples
+    verdict.died_with_node += len(held) * samples
     verdict.tails += len(tail) * samples
     verdict.moved_aside += len(aside) * samples
     verdict.unexplained += len(rest) * samples
     if recorded:
         verdict.notes.append(f"{key}: frames {sorted(recorded)[:10]}.. of {count} on record as lost")
+    if held:
+        verdict.notes.append(f"{key}: frames {sorted(held)[:10]}.. of {count} were held by a node that died")
     if rest:
         verdict.notes.append(f"{key}: frames {sorted(rest)[:10]}.. of {count} not accounted for")
 

@@ -3,6 +3,7 @@
 import ast
 import binascii
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -194,6 +195,11 @@ def host(mosquitto, tmp_path):
     daemon.stop()
 
 
+def valid_figure(host):
+    figure = host.feed.snapshot("room-1")["figure"]
+    return figure if figure["validity"] == "valid" else None
+
+
 def test_a_node_with_it_is_stored_whole_and_shows_the_load_that_hangs(mosquitto, host, tmp_path):
     names = ("left-head", "left-foot", "right-head", "right-foot")
     trace = Trace(np.array([0.0, 1.0]), np.array([LEVELS_N, LEVELS_N]), names)
@@ -212,14 +218,14 @@ def test_a_node_with_it_is_stored_whole_and_shows_the_load_that_hangs(mosquitto,
         boot = node.wait_boot()
         assert boot.problems == ()
         time.sleep(SECONDS)  # its samples are taken in real time
-        figure = host.feed.snapshot("room-1")["figure"]
+        # A machine that is busy reads the chip too late now and then: the next sample is good again.
+        figure = wait_until(partial(valid_figure, host), "a figure")
         report = node.stop()
     finally:
         node.kill()
     assert report.samples > 0.9 * 83 * SECONDS
     assert (report.dropped, report.dropped_samples) == (0, 0)
     wait_until(lambda: host.reader.totals()[1] == report.samples, "every sample to be stored")
-    assert figure["validity"] == "valid"
     assert figure["bar"]["value_n"] == pytest.approx(LEVELS_N.sum(), abs=1.0)
 
 

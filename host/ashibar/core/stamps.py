@@ -1,7 +1,8 @@
 """Times of a frame's samples from the stamps of its ends: the one way live figure and record take them.
 
 A stamp's lowest three bits are the tag of its stretch of time (`core/timefit.py`): where a clock set back has
-two stretches overlap, no sample of one is stamped as a sample of the other, and a store by time keeps both.
+two stretches overlap, no sample of one is stamped as a sample of the other, and a store by time keeps both;
+only where more than eight lie over each other two of them have one tag.
 """
 
 from __future__ import annotations

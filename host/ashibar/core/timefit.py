@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -56,7 +57,7 @@ class EpochReason(StrEnum):
 class Knot(msgspec.Struct, frozen=True, array_like=True):
     """From `device_us` on: utc = utc_us + (device - device_us) * (1 + ppm / 1e6).
 
-    `tag`, below `TAGS`, takes the place of the lowest bits of that: one more in each stretch.
+    `tag`, below `TAGS`, takes the place of the lowest bits of that: another in each stretch, see `_free_tag`.
     """
 
     device_us: int
@@ -76,7 +77,8 @@ class Epoch(msgspec.Struct, frozen=True, array_like=True):
 class TimeFit(msgspec.Struct, frozen=True):
     """The map of one boot. Store it whenever `version` changes, in the commit of the frames it stamps.
 
-    `provisional`: only backlog, or a queue still draining, has been seen; see `restamp_from`.
+    `provisional`: only backlog, or a queue still draining, has been seen; see `restamp_from`. `tops_us`: the
+    latest stamp with each tag, of the boots and stretches before this one; empty: there are none.
     """
 
     version: int
@@ -93,6 +95,7 @@ class TimeFit(msgspec.Struct, frozen=True):
     settle_frames: int = 0
     late_mono_us: int | None = None
     late_offset_us: int | None = None
+    tops_us: tuple[int, ...] = ()
 
 
 def observe(
@@ -102,17 +105,17 @@ def observe(
     arrival_mono_us: int,
     live: bool,
     *,
-    tag: int = 0,
+    before: tuple[int, ...] = (),
 ) -> TimeFit:
     """Learn from one frame's last sample time and arrival; call it before stamping that frame.
 
     No fit: the first frame of a boot. The arrival is the host's UTC and monotonic clock,
-    read together. `live` is false for backlog frames. `tag`: that of the first stretch, see `next_tag`.
+    read together. `live` is false for backlog frames. `before`: `tops_us` of the boot before this one.
     """
     offset_us = arrival_utc_us - device_us
     clock_us = arrival_utc_us - arrival_mono_us
     if fit is None:
-        fit = _start(device_us, offset_us, tag)
+        fit = _start(device_us, offset_us, before)
     elif fit.clock_us is not None and abs(clock_us - fit.clock_us) > STEP_US:
         fit = _shift(fit, clock_us - fit.clock_us)
     fit = msgspec.structs.replace(fit, clock_us=clock_us)
@@ -120,7 +123,7 @@ def observe(
         fit = _observe_provisional(fit, device_us, offset_us, arrival_mono_us, live)
     else:
         fit = _observe_settled(fit, device_us, offset_us, arrival_mono_us, live)
-    return msgspec.structs.replace(fit, stamped_us=max(device_us, fit.stamped_us))
+    return _short(msgspec.structs.replace(fit, stamped_us=max(device_us, fit.stamped_us)))
 
 
 def observe_many(
@@ -130,7 +133,7 @@ def observe_many(
     arrival_mono_us: NDArray[np.int64],
     live: NDArray[np.bool_],
     *,
-    tag: int = 0,
+    before: tuple[int, ...] = (),
 ) -> TimeFit:
     """Learn from a batch, arrays of length K > 0 in order of arrival; call it before stamping the batch.
 
@@ -147,7 +150,7 @@ def observe_many(
         chosen = _telling(device_us, arrival_utc_us - device_us, live)
     for k in chosen:
         utc, mono = int(arrival_utc_us[k]), int(arrival_mono_us[k])
-        fit = observe(fit, int(device_us[k]), utc, mono, bool(live[k]), tag=tag)
+        fit = observe(fit, int(device_us[k]), utc, mono, bool(live[k]), before=before)
     if fit is None:
         raise ValueError("expected a batch of at least one frame, came an empty one")
     return fit
@@ -217,9 +220,24 @@ def _at(fit: TimeFit, device_us: int) -> int:
     return _utc_us(_knot_at(fit, device_us), device_us)
 
 
-def next_tag(fit: TimeFit) -> int:
-    """Return the tag for the boot after this one: the clock may be set back while a node starts."""
-    return (fit.knots[-1].tag + 1) % TAGS
+def tops_us(fit: TimeFit) -> tuple[int, ...]:
+    """Return the latest stamp with each tag so far, for the boot after this one: int microseconds [TAGS]."""
+    tops = list(fit.tops_us or (0,) * TAGS)
+    for knot, after in zip_longest(fit.knots, fit.knots[1:]):
+        end_us = fit.stamped_us if after is None else min(after.device_us, fit.stamped_us)
+        tops[knot.tag] = max(tops[knot.tag], _utc_us(knot, max(end_us, knot.device_us)) + TAGS)
+    return tuple(tops)
+
+
+def _free_tag(tops: tuple[int, ...], start_us: int, wanted: int) -> int:
+    """Return a tag that no stamp from `start_us` (UTC) on has: `wanted`, or the first after it.
+
+    A clock set back so often that all are taken leaves the one whose stamps end first.
+    """
+    order = [(wanted + k) % TAGS for k in range(TAGS)]
+    spare_us = start_us - JUMP_US  # the map may yet bend so far back
+    free = [tag for tag in order if not tops or tops[tag] < spare_us]
+    return free[0] if free else min(order, key=tops.__getitem__)
 
 
 def bound_us(fit: TimeFit) -> int | None:
@@ -278,14 +296,17 @@ def from_json(data: bytes | str) -> TimeFit:
     return msgspec.json.decode(data, type=TimeFit)
 
 
-def _start(device_us: int, offset_us: int, tag: int) -> TimeFit:
+def _start(device_us: int, offset_us: int, before: tuple[int, ...]) -> TimeFit:
+    utc_us = device_us + offset_us
+    latest = max(range(TAGS), key=before.__getitem__) if before else -1
     return TimeFit(
         version=1,
-        knots=(Knot(device_us, device_us + offset_us, 0.0, tag % TAGS),),
+        knots=(Knot(device_us, utc_us, 0.0, _free_tag(before, utc_us, latest + 1)),),
         epochs=(Epoch(0, EpochReason.FIRST_FRAME, 0),),
         line=Line(device_us, offset_us, 0.0),
         stamped_us=device_us,
         clock_us=None,
+        tops_us=before,
     )
 
 
@@ -319,20 +340,15 @@ def _settle_on_line(fit: TimeFit) -> TimeFit:
         return fit
     start_us = fit.epochs[-1].from_device_us
     kept = tuple(knot for knot in fit.knots if knot.device_us < start_us)
+    utc_us = fit.line.utc_us(start_us) + behind_us
+    # Spread out again it may begin long before the time it was squeezed to.
+    tag = _free_tag(_tops_before(fit, start_us), utc_us, _knot_at(fit, fit.stamped_us).tag)
     return msgspec.structs.replace(
         fit,
         provisional=False,
         smeared=False,
         version=fit.version + 1,
-        knots=(
-            *kept,
-            Knot(
-                start_us,
-                fit.line.utc_us(start_us) + behind_us,
-                fit.line.ppm,
-                _knot_at(fit, fit.stamped_us).tag,
-            ),
-        ),
+        knots=(*kept, Knot(start_us, utc_us, fit.line.ppm, tag)),
         epochs=(*fit.epochs, Epoch(start_us, EpochReason.SETTLED, 0))[-EPOCHS_MAX:],
     )
 
@@ -383,7 +399,7 @@ def _restart(fit: TimeFit, device_us: int, offset_us: int, reason: EpochReason) 
     )
     if -JUMP_US <= shift_us < 0:
         return _revise(fresh, device_us)
-    return msgspec.structs.replace(fresh, knots=_stretch(fit, start_us, line, shift_us))
+    return msgspec.structs.replace(fresh, knots=_stretch(fit, start_us, line))
 
 
 def _shift(fit: TimeFit, step_us: int) -> TimeFit:
@@ -395,7 +411,7 @@ def _shift(fit: TimeFit, step_us: int) -> TimeFit:
         version=fit.version + 1,
         line=line,
         buckets=tuple(Bucket(b.device_us, b.offset_us + step_us) for b in fit.buckets),
-        knots=_stretch(fit, start_us, line, step_us),
+        knots=_stretch(fit, start_us, line),
         epochs=(*fit.epochs, Epoch(start_us, EpochReason.CLOCK_STEP, step_us))[-EPOCHS_MAX:],
     )
 
@@ -418,12 +434,28 @@ def _revise(fit: TimeFit, device_us: int) -> TimeFit:
     return msgspec.structs.replace(fit, version=fit.version + 1, knots=knots)
 
 
-def _stretch(fit: TimeFit, start_us: int, line: Line, shift_us: int) -> tuple[Knot, ...]:
+def _stretch(fit: TimeFit, start_us: int, line: Line) -> tuple[Knot, ...]:
     """Begin a stretch on a line; over time that has been stamped before, its stamps differ by the tag."""
-    tag = (_knot_at(fit, start_us).tag + (shift_us < 0)) % TAGS
-    return _cut(fit.knots, start_us, Knot(start_us, line.utc_us(start_us), line.ppm, tag))
+    utc_us = line.utc_us(start_us)
+    tag = _free_tag(_tops_before(fit, start_us), utc_us, _knot_at(fit, start_us).tag)
+    return _cut(fit.knots, start_us, Knot(start_us, utc_us, line.ppm, tag))
+
+
+def _tops_before(fit: TimeFit, device_us: int) -> tuple[int, ...]:
+    """Return the latest stamp with each tag of all that lies before a device time."""
+    kept = tuple(knot for knot in fit.knots if knot.device_us < device_us)
+    stamped_us = min(fit.stamped_us, device_us)
+    return tops_us(msgspec.structs.replace(fit, knots=kept, stamped_us=stamped_us))
+
+
+def _short(fit: TimeFit) -> TimeFit:
+    """Let go of the oldest pieces of a long chain; what is left of them is how far their tags go."""
+    if len(fit.knots) <= KNOTS_MAX:
+        return fit
+    kept = fit.knots[-KNOTS_MAX:]
+    return msgspec.structs.replace(fit, knots=kept, tops_us=_tops_before(fit, kept[0].device_us))
 
 
 def _cut(knots: tuple[Knot, ...], start_us: int, *tail: Knot) -> tuple[Knot, ...]:
     kept = [knot for knot in knots if knot.device_us < start_us]
-    return (*kept, *tail)[-KNOTS_MAX:]
+    return (*kept, *tail)

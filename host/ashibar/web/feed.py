@@ -22,7 +22,7 @@ HEARTBEAT_S = 0.4  # a page calls "NO DATA" after 1 s: two beats must fit
 STALE_AFTER_S = 1.0  # design limit of the live page: an older figure is no figure
 TREND_SPAN_MS = 60_000  # what the page draws
 MAX_CLIENTS = 64  # a rig has one or two displays; more is a script gone wild
-LOOK_WAIT_S = 0.05  # for the figure of a rig nobody looked at: a turn of the pipeline takes a tenth of it
+LOOK_WAIT_S = 0.25  # for the figure of a rig nobody looked at: a turn of the pipeline takes a fiftieth of it
 LOOKED_S = 2.0  # who asked for a snapshot may ask again: a rig counts as watched for so long
 RETRY_MS = 1_000  # how long a browser waits before it connects again
 
