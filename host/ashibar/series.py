@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ashibar.io.journal import StoredFrame
 
 CURSOR: Final = "series"  # the pyramid has every frame up to this cursor
-FRAMES_AT_ONCE: Final = 2000
+FRAMES_AT_ONCE: Final = 6000  # more than ten nodes send in a round of upkeep: each piece costs its margins
 MAX_POINTS: Final = 5000
 RAW_SPAN_S: Final = 300.0  # up to here a step may be below 1 s: so many samples are evaluated in an instant
 TAIL_FRAMES: Final = 6000  # newer than the pyramid, evaluated when asked: more only when it is being rebuilt

@@ -39,11 +39,15 @@ class _Watch:
 
     def __init__(self, rig: str) -> None:
         self.rig = rig
-        self.recent: deque[tuple[int, tuple[int, ...]]] = deque()  # when frames came, and their counts
+        # When frames came, and the least and the greatest count of each channel in them.
+        self.recent: deque[tuple[int, list[int], list[int]]] = deque()
+        self.span: Span | None = None
         self.put(None)
 
     def put(self, span: Span | None) -> None:
         """Use another room."""
+        if span is not None and self.span is not None and span.channels != self.span.channels:
+            self.recent.clear()
         self.calibration = b"" if span is None else span.calibration_id.to_bytes(2, "little")
         self.span = span
 
@@ -54,20 +58,20 @@ class _Watch:
         if span is None or counts is None:
             self.recent.clear()
             return False
-        recent = self.recent
-        recent.append((utc_us, counts))
+        cells, recent = payload[27], self.recent
+        mine = [counts[channel::cells] for channel in span.channels]
+        lows, highs = list(map(min, mine)), list(map(max, mine))
+        recent.append((utc_us, lows, highs))
         while recent[0][0] < utc_us - REMEMBERED_US:
             recent.popleft()
         if utc_us >= span.until_us:
             return False
-        cells, still = payload[27], True
-        for channel, edges in zip(span.channels, span.edges, strict=True):
-            mine = counts[channel::cells]
-            least, most = min(mine), max(mine)
-            if least == most or least < edges.low or most > edges.high:
+        still = True
+        for low, high, edges in zip(lows, highs, span.edges, strict=True):
+            if low == high or low < edges.low or high > edges.high:
                 return False
-            still &= edges.still_low <= least and most <= edges.still_high
-        return still or _swing_n(recent, span, cells) < span.rise_n
+            still &= edges.still_low <= low and high <= edges.still_high
+        return still or _swing_n(recent, span) < span.rise_n
 
     def _counts(self, payload: bytes, span: Span) -> tuple[int, ...] | None:
         """Return the counts of a live frame with the channels of the room, None where it is none."""
@@ -126,13 +130,13 @@ def _numbers(count: int) -> Struct:
     return Struct(f"<{count}i")
 
 
-def _swing_n(recent: Sequence[tuple[int, tuple[int, ...]]], span: Span, cells: int) -> float:
+def _swing_n(recent: Sequence[tuple[int, list[int], list[int]]], span: Span) -> float:
     """Return by how much the cells have moved together at most, newtons; without end before all is known."""
     if recent[-1][0] - recent[0][0] < FALL_WITHIN_US:
         return inf
+    lows = map(min, zip(*[each[1] for each in recent], strict=True))
+    highs = map(max, zip(*[each[2] for each in recent], strict=True))
     swing_n = 0.0
-    for channel, edges in zip(span.channels, span.edges, strict=True):
-        low = min(min(counts[channel::cells]) for _, counts in recent)
-        high = max(max(counts[channel::cells]) for _, counts in recent)
+    for edges, low, high in zip(span.edges, lows, highs, strict=True):
         swing_n += edges.n_per_count * (high - low)
     return swing_n

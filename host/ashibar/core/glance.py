@@ -7,7 +7,6 @@ it shows of them is nobody's record.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import mul
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
@@ -19,6 +18,8 @@ from ashibar.core.track import zero_of
 from ashibar.core.validity import Validity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ashibar.core.calibration import NodeCalibration
     from ashibar.core.evaluate import Seen, State
     from ashibar.core.rig import RigParameters
@@ -43,7 +44,7 @@ class Weights(NamedTuple):
     """What makes the bar load of counts [N]: their products, less `zero_n`; 0 for foreign channels."""
 
     calibration: NodeCalibration
-    n_per_count: list[float]
+    n_per_count: NDArray[np.float64]
     zero_n: float
 
 
@@ -83,9 +84,7 @@ def moved_on(before: Light, samples: NodeSamples, params: RigParameters) -> Ligh
     if weights is None or before.bar is None:
         return Light(before.seen, times_us[-1], None)
     _, n_per_count, zero_n = weights
-    bar_n = [
-        sum(map(mul, row, n_per_count)) - zero_n for row in samples.counts.tolist()
-    ]  # few: plain numbers
+    bar_n: list[float] = (samples.counts.dot(n_per_count) - zero_n).tolist()
     return Light(before.seen, times_us[-1], one_euro(times_us, bar_n, before.bar)[0], weights)
 
 
@@ -98,7 +97,7 @@ def _weights(samples: NodeSamples, params: RigParameters) -> Weights | None:
     channels, n_per_count = params.channels[node], np.zeros(sent)
     n_per_count[channels] = calibration.span[channels]
     zero_n = float(zero_of(calibration, params, node) @ n_per_count[channels])
-    return Weights(calibration, n_per_count.tolist(), zero_n)
+    return Weights(calibration, n_per_count, zero_n)
 
 
 def glance(of: Light, params: RigParameters, now_us: int) -> Glance:

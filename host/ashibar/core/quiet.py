@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 LEAST_N: Final = 1.0  # of room for a cell: noise alone is within it
 WIDEST_N: Final = 150.0  # of room for a cell: beyond it the uncertainty would have to be worked out anew
-HELD_US: Final = 5_000_000  # samples wait so long for each other: forty frames cost little more than one
+HELD_US: Final = (
+    5_500_000  # samples wait so long for each other: beyond a window of noise, whose end all rigs share
+)
 # A frame that comes so long after the end of a window of noise has samples behind it.
 VERDICT_SPARE_US: Final = 100_000
 UNEVEN_SPARE_US: Final = HELD_US + 1_000_000

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 65_536
 REST_S: Final = (
-    0.005,
-    0.035,
+    0.02,
+    0.06,
 )  # before the next read, after one of little: waking up is most of a read's cost
 LITTLE_BYTES: Final = 2_048  # more is a queue being handed out, and read on at once
 LOOK_S: Final = 0.25  # how soon the end of a connection, or what could not be written at once, is noticed

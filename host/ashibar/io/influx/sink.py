@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 
 SINK: Final = "influx"
 FRAMES_PER_WRITE: Final = 500  # 5,000 lines: the size from which larger requests gain nothing
+FRAMES_AT_ONCE: Final = 1500  # of new ones: more than gather, for each piece costs what lies around it
 IDLE_S: Final = 1.0  # without a commit, look again after this
 # So long new samples gather: as long as it takes for the copy to need this share of a processor, for it costs
 # the more the smaller the pieces are; but not longer than dashboards wait before they look again.
@@ -201,15 +202,13 @@ class InfluxSink:
 
     def _live(self, reader: SafetyReader) -> bool:
         """Write the newest frames that are ready; True if there may be more."""
-        ready = self._convert.ready(
-            reader, self._lanes.live, NO_LIMIT, FRAMES_PER_WRITE, _utc_us(), _mono_us()
-        )
+        ready = self._convert.ready(reader, self._lanes.live, NO_LIMIT, FRAMES_AT_ONCE, _utc_us(), _mono_us())
         if ready is None:
             return False
         written = self._writer.write(ready.lines)
         self._lanes.wrote_live(ready.last_id)
         self._keep(written, reader)
-        return ready.frames == FRAMES_PER_WRITE
+        return ready.frames == FRAMES_AT_ONCE
 
     def _backfill(self, reader: SafetyReader) -> bool:
         """Write a slice of the oldest frames that are missing; False when none is."""
