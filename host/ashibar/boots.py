@@ -142,15 +142,13 @@ class Boot:
         return self._fit
 
     @staticmethod
-    def restore(row: BootRow, accounting: Accounting, reader: Reader) -> Boot:
-        """Take up a boot as the journal has it."""
+    def restore(row: BootRow, accounting: Accounting, reader: Reader, before: tuple[int, ...] = ()) -> Boot:
+        """Take up a boot as the journal has it; `before` counts where it has no frames yet."""
         record = msgspec.json.decode(row.counts, type=BootRecord)
-        boot = Boot(row.node, accounting.restore(record), row.boot, row.first_seen_us)
-        fit = reader.fit(row.node, row.boot)
-        if fit is not None:
-            newest = reader.newest_device_us(row.node, row.boot)
-            boot._fit = timefit.restore(timefit.from_json(fit[1]), newest)
-            boot._stored_version = fit[0]
+        boot = Boot(row.node, accounting.restore(record), row.boot, row.first_seen_us, before)
+        boot._fit = stored_fit(reader, row.node, row.boot)
+        if boot._fit is not None:
+            boot._stored_version = boot._fit.version
         for seq, first_us, utc_us, utc_last_us, payload in reader.provisional(row.node, row.boot):
             last_us = int(decode(payload).sample_device_us[-1])
             boot.provisional.append(_Stamped(seq, first_us, last_us, utc_us, utc_last_us))
@@ -366,6 +364,14 @@ class Boot:
                 continue
             stamps = (timefit.stamp_one(fit, row.device_us), timefit.stamp_one(fit, last_us))
             batch.restamps.append((*stamps, fit.version, *self._key, row.seq))
+
+
+def stored_fit(reader: Reader, node: int, boot: int) -> timefit.TimeFit | None:
+    """Return the map of time of a boot as the journal has it, None where there is none."""
+    stored = reader.fit(node, boot)
+    if stored is None:
+        return None
+    return timefit.restore(timefit.from_json(stored[1]), reader.newest_device_us(node, boot))
 
 
 def stretches(

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from ashibar import calibrations
-from ashibar.boots import Boot, FrameArrays
+from ashibar.boots import Boot, FrameArrays, stored_fit
 from ashibar.core import messages as wire
 from ashibar.core import timefit, topics
 from ashibar.core.accounting import Accounting, BootRecord
@@ -349,7 +349,10 @@ class Ingest:
     def _tops_us(self, node: str) -> tuple[int, ...]:
         """Return what the boots of a node leave to the next, see `timefit.tops_us`."""
         fits = [boot.fit for (name, _), boot in self._boots.items() if name == node]
-        tops = [timefit.tops_us(fit) for fit in fits if fit is not None]
+        over = (row for (name, _), row in reversed(self._over.items()) if name == node)
+        stored = (stored_fit(self._reader, row.node, row.boot) for row in over)
+        newest = next((fit for fit in stored if fit is not None), None)  # it knows of those before it
+        tops = [timefit.tops_us(fit) for fit in (*fits, newest) if fit is not None]
         return tuple(map(max, zip(*tops, strict=True)))
 
     # Samples
@@ -454,7 +457,7 @@ class Ingest:
                 self.accounting.restore(record)
                 self._over[node.name, row.boot] = row
                 continue
-            boot = Boot.restore(row, self.accounting, self._reader)
+            boot = Boot.restore(row, self.accounting, self._reader, self._tops_us(node.name))
             self._boots[node.name, row.boot] = boot
             node.boot = row.boot  # in order of their first sight: the last one stays
             node.newest = _newest(boot)
@@ -463,7 +466,8 @@ class Ingest:
         """Return a boot that is known; of years of them only a few are ever asked for again."""
         row = self._over.pop(key, None)
         if row is not None:
-            self._boots[key] = Boot.restore(row, self.accounting, self._reader)
+            before = self._tops_us(key[0])
+            self._boots[key] = Boot.restore(row, self.accounting, self._reader, before)
         return self._boots.get(key)
 
 

@@ -51,7 +51,8 @@ class Verdict:
         return (
             f"{self.taken} | {self.stored} | {self.on_record} | {self.died_with_node} | {self.tails} | "
             f"{self.moved_aside} | {self.unexplained} | {self.doubled + self.altered} | "
-            f"{self.points} | {self.points_missing} | {self.points_rejected} | {self.points_extra} | {self.rewritten}"
+            f"{self.points} | {self.points_missing} | {self.points_rejected} | "
+            f"{self.points_extra} | {self.rewritten}"
         )
 
 

@@ -140,3 +140,30 @@ def test_samples_of_a_boot_after_a_clock_set_back_never_share_a_stamp_with_those
     all_us = np.concatenate(stamps)
     assert len(all_us) == 7 * 60
     assert len(np.unique(all_us)) == len(all_us)
+
+
+def test_after_a_restart_a_boot_announced_before_it_still_shares_no_stamp(tmp_path):
+    path, stamps = tmp_path / "journal.sqlite", []
+    topic = f"ashibar/v1/quiet-room/{NODES[0]}"
+    for boot in (1, 2, 3, 4):  # each at the very time of the one before, a restart within each
+        for seqs in (None, range(3), range(3, 6)):
+            journal, reader = Journal(path), Reader(path)
+            intake = Ingest("quiet-room", NODES, reader)
+            mono_us = 1_000_000 * boot
+            if seqs is None:
+                message = Inbound(f"{topic}/about", about(boot), 1, 1, True, mono_us, START_US, 1)
+                journal.commit(intake.take([message]).batch)
+            for seq in seqs or ():
+                payload = frame(boot, seq, index=10 * seq, counts=np.arange(40, dtype="<i4"))
+                at_us = 125_000 * seq
+                message = Inbound(
+                    f"{topic}/samples", payload, 1, 1, False, mono_us + at_us, START_US + at_us, 1
+                )
+                came = intake.take([message])
+                stamps += [each.utc_us for each in came.samples]
+                journal.commit(came.batch)
+            reader.close()
+            journal.close()
+    all_us = np.concatenate(stamps)
+    assert len(all_us) == 4 * 60
+    assert len(np.unique(all_us)) == len(all_us)
