@@ -5,6 +5,7 @@ import time
 import msgspec
 import numpy as np
 import pytest
+from ashibar.core.codes import Code
 from ashibar.core.quiet import HELD_US
 from ashibar.core.requests import SessionStart
 from ashibar.pipeline import BEAT_S, FIGURE_AGAIN_S
@@ -23,11 +24,13 @@ def working(virtual):
     return virtual
 
 
-def next_frame(host, samples=10, kg=8):
-    """Move time on by a frame that changes no alarm; return its message."""
+def next_frame(host, samples=10, kg=8, *, unreadable=False):
+    """Move time on by a frame that changes no alarm; return its message. A cell of its end may be unreadable."""
     host.index = getattr(host, "index", host.seq * SAMPLES)
     force_n = kg * KG + np.random.default_rng(host.seq).normal(0, 0.3, (samples, 4))
     counts = np.rint(force_n / SPAN_N_PER_COUNT).astype("<i4") + ZERO_COUNT
+    if unreadable:
+        counts[-1, 0] = Code.NOT_READY
     device_us = host.index * 12_500
     payload = frame(
         host.boot, host.seq, samples=samples, counts=counts.reshape(-1), index=host.index, device_us=device_us
@@ -87,6 +90,16 @@ def test_a_frame_that_does_not_follow_the_one_before_does_not_wait(working):
     next_frame(working)  # lost on its way
     working.pipeline.turn([next_frame(working)], time.monotonic())
     assert evaluated(working) == before + 20
+
+
+def test_the_frame_after_an_unreadable_sample_is_looked_at_at_once(working):
+    before = evaluated(working)
+    working.pipeline.turn([next_frame(working, unreadable=True)], time.monotonic())
+    assert evaluated(working) == before + 10
+    assert light(working).validity == "fault"
+    working.pipeline.turn([next_frame(working)], time.monotonic())
+    assert evaluated(working) == before + 20
+    assert light(working).validity == "valid"
 
 
 def test_samples_are_evaluated_before_what_somebody_asks_is_done(working):

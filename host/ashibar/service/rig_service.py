@@ -198,8 +198,11 @@ class RigService:
         """Show what the newest samples say before they are final, where they may say anything."""
         live, weight = self.live, self.live.params.body_weight
         weight_n = None if weight is None else weight.value_n
-        self._room = self.alarms.room(live.newest_force_n, weight_n, self._u_client_n)
-        quiet = self._room is not None and live.stays(self._room)
+        room = self.alarms.room(live.newest_force_n, weight_n, self._u_client_n)
+        quiet = room is not None and live.stays(room)
+        self._room = (
+            room if quiet else None
+        )  # what is not final yet and leaves it is judged with what follows
         self.alarms.show(None if quiet else live.provisional())
 
     def tick(self, now_us: int) -> None:
