@@ -25,7 +25,7 @@ def working(virtual):
 
 
 def next_frame(host, samples=10, kg=8, *, unreadable=False):
-    """Move time on by a frame that changes no alarm; return its message. A cell of its end may be unreadable."""
+    """Move time on by a frame that changes no alarm; return its message. Its last sample may be bad."""
     host.index = getattr(host, "index", host.seq * SAMPLES)
     force_n = kg * KG + np.random.default_rng(host.seq).normal(0, 0.3, (samples, 4))
     counts = np.rint(force_n / SPAN_N_PER_COUNT).astype("<i4") + ZERO_COUNT
