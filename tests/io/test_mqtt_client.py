@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import paho.mqtt.client as paho
 import pytest
 from ashibar.io import mqtt_client
-from ashibar.io.mqtt_client import REST_S, BurstClient
+from ashibar.io.mqtt_client import REST_S, SHORT_REST_S, BurstClient
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -157,4 +157,16 @@ def test_after_little_that_is_in_no_hurry_more_is_let_gather(connected, monkeypa
         client.serve(lambda mid=mid: len(came) == mid, 5.0)
         client.serve(iter([False, True]).__next__)
     assert len(rests) == (0 if take is None else 3)  # after the CONNACK too
-    assert all(REST_S[0] <= each <= REST_S[1] for each in rests)
+    assert set(rests) <= {REST_S, SHORT_REST_S}
+
+
+def test_some_rests_are_short_so_that_nobodys_frames_are_always_read_late(connected, monkeypatch):
+    client, broker, _ = connected
+    rests = []
+    monkeypatch.setattr(mqtt_client.time, "sleep", rests.append)
+    client.on_came = lambda *_: False
+    for mid in range(1, 161):
+        broker.sendall(publish(mid, b"x"))
+        client.serve(lambda mid=mid: len(rests) >= mid, 5.0)
+    assert rests.count(REST_S) > 80
+    assert 1 <= rests.count(SHORT_REST_S) < 80
