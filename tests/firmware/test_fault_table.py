@@ -5,6 +5,8 @@ import fault_table_rows as rows
 import pytest
 from servers import find_program
 
+pytestmark = pytest.mark.alone  # a board read late beside other tests shows faults of its own
+
 SHOWS_A_NUMBER = {
     "spike of the electronics",
     "slow chip",
