@@ -45,7 +45,7 @@ COMMITTED_EVERY_S: Final = 0.6  # of the contract: 1 to 2 Hz
 DISPLAY_EVERY_S: Final = BEAT_S
 FIGURE_EVERY_S: Final = BEAT_S  # without samples: the page counts the age
 FIGURE_AGAIN_S: Final = 0.06  # a frame of 10 samples comes every 0.125 s; an eye sees no more than that
-UNWATCHED_EVERY_S: Final = 45.0  # where nobody looks: for the trend; who looks gets the figure of now
+UNWATCHED_EVERY_S: Final = 240.0  # where nobody looks: for the trend; who looks gets the figure of now
 ACCOUNT_EVERY_S: Final = 1.0
 SETTLE_EVERY_S: Final = 10.0
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROUND_S: Final = 30.0
+ROUND_S: Final = 60.0
 FULL_SHARE: Final = 0.05  # of what is used goes in each round while nothing can be stored
 FULL_ROUND_S: Final = 1.0  # while nothing can be stored, room is made as soon as there is something to give
 

@@ -64,8 +64,6 @@ class _Watch:
         recent.append((utc_us, lows, highs))
         while recent[0][0] < utc_us - REMEMBERED_US:
             recent.popleft()
-        if utc_us >= span.until_us:
-            return False
         still = True
         for low, high, edges in zip(lows, highs, span.edges, strict=True):
             if low == high or low < edges.low or high > edges.high:

@@ -4,8 +4,8 @@ Ten nodes of 80 samples a second, each on a rig where somebody works: a session 
 the studio's limits, and the load moves, with strokes, shifts of weight and tremor, within those limits. The
 script writes bar load, client load and cells to InfluxDB; the daemon stores every frame in its journal, and
 does uncertainty, validity, sessions, alarms and lights of ten rigs; then with its copy in InfluxDB, and with
-a page that watches one of the rigs. In interleaved rounds. What comes in rounds of half a minute (the series
-of the record) is in it: SECONDS should be more. Also the time from the moment a frame is handed to the broker
+a page that watches one of the rigs. In interleaved rounds. What comes in rounds of a minute (the series of
+the record) is in it where SECONDS are whole minutes. Also the time from the moment a frame is handed to the broker
 to a figure made of it on the feed.
 """
 
@@ -29,7 +29,7 @@ from servers import Influx, Mosquitto, accepts, wait_until  # noqa: E402
 
 NODES = 10
 FRAME_S = 0.125
-WARM_UP_S = 40.0  # the series of what was before sessions began are made anew meanwhile
+WARM_UP_S = 70.0  # the series of what was before sessions began are made anew meanwhile
 LIMITS = "[limits]\ntarget_low_percent = 30\ntarget_high_percent = 70\nclient_limit_percent = 90\n"
 OF_SIGNAL = (
     "client-near-limit",

@@ -8,7 +8,7 @@ from ashibar.urgency import Urgency
 from nodes import frame
 
 CELLS = (0, 1, 2, 3)
-SPAN = Span(1, CELLS, (Edges(0, 9000, 1000, 2000, 0.1),) * 4, FALL_RISE_N, 2_000_000)
+SPAN = Span(1, CELLS, (Edges(0, 9000, 1000, 2000, 0.1),) * 4, FALL_RISE_N)
 CALM = np.tile([1100, 1900], 20)
 FRAME_US = 125_000
 
@@ -80,8 +80,7 @@ def test_a_frame_whose_node_has_no_span_does_not_wait(urgency):
     assert judged(urgency, calm(), node="bars-2") == (True, ("room-2",))
 
 
-def test_a_span_does_not_outlive_its_time_its_calibration_or_the_live_stream(urgency):
-    assert judged(urgency, calm(), utc_us=2_000_000).urgent
+def test_a_span_does_not_outlive_its_calibration_or_the_live_stream(urgency):
     assert judged(urgency, calm(calibration=2)).urgent
     assert judged(urgency, calm(flags=1)).urgent
 

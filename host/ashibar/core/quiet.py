@@ -25,18 +25,17 @@ if TYPE_CHECKING:
 
 LEAST_N: Final = 1.0  # of room for a cell: noise alone is within it
 WIDEST_N: Final = 150.0  # of room for a cell: beyond it the uncertainty would have to be worked out anew
-HELD_US: Final = (
-    5_500_000  # samples wait so long for each other: beyond a window of noise, whose end all rigs share
-)
-# A frame that comes so long after the end of a window of noise has samples behind it.
-VERDICT_SPARE_US: Final = 100_000
+# Samples wait so long for each other: beyond a window of noise, whose end all rigs share.
+HELD_US: Final = 5_500_000
+# So long after the end of a window of noise every node has sent samples that lie behind it.
+VERDICT_SPARE_US: Final = 350_000
 UNEVEN_SPARE_US: Final = HELD_US + 1_000_000
 U_SPARE: Final = 1.1  # the uncertainty grows with the age of the zero, by less than this while samples wait
 U_PER_N: Final = 0.02  # and with the load: U of span, hysteresis, creep and swing together, of any class
 
 
 class Room(NamedTuple):
-    """Where no alarm can change until `until_us` (UTC).
+    """Where no alarm can change until `until_us` (UTC); samples held are looked at in the beat after that.
 
     Each cell may move so far down and up (newtons) from where it is, as long as the bar load does not rise by
     `rise_n` within the time of a fall; it does not where no cell moves by more than `still_n`.
@@ -69,7 +68,6 @@ class Span(NamedTuple):
     channels: tuple[int, ...]
     edges: tuple[Edges, ...]
     rise_n: float
-    until_us: int
 
 
 def room(
@@ -143,7 +141,7 @@ def span(
     order = sorted(range(len(channels)), key=channels.__getitem__)
     rise_n = FALL_RISE_N * len(channels) / len(force_n)
     numbers, edges = tuple(channels[k] for k in order), tuple(found[k] for k in order)
-    return Span(calibration.id, numbers, edges, rise_n, of.until_us)
+    return Span(calibration.id, numbers, edges, rise_n)
 
 
 def _ends(middle: float, n_per_count: float, down_n: float, up_n: float) -> tuple[int, int]:
