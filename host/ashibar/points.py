@@ -94,17 +94,36 @@ class Points:
             return b"".join(self._lines(work, reader) for work in self._works(frames, reader))
 
     def evaluations(
-        self, frames: Sequence[StoredFrame], reader: Reader, only: str | None = None
+        self,
+        frames: Sequence[StoredFrame],
+        reader: Reader,
+        only: str | None = None,
+        around: Around | None = None,
     ) -> Iterator[tuple[str, RigParameters, Evaluation]]:
-        """Yield rig, parameters and results of `frames`: the values every sink writes; of one rig `only`."""
+        """Yield rig, parameters and results of `frames`: the values every sink writes; of one rig `only`.
+
+        What is `around` them is read where it is not at hand.
+        """
         with reader.frames.snapshot():
             self._look_up(reader)
-            works = list(self._works(frames, reader, only=only))
+            works = list(self._works(frames, reader, around, only=only))
         for work in works:
             samples = source.node_samples(_stamped(work.around), self._names, self._calibrations)
             history = self._rigs[work.rig].history
             for params, result in rig_results(samples, self._choice(work.chosen), history):
                 yield work.rig, params, result
+
+    def around(self, reader: Reader, after: int, count: int, beside: int = AROUND_FRAMES) -> Around:
+        """Read the frames behind an id, and `beside` for each node before and behind those."""
+        self._look_up(reader)
+        return Around.of(reader, after, count, beside * max(LEAST_NODES, len(self._names)))
+
+    def of_time(self, reader: Reader, around: Around, from_us: int, to_us: int) -> list[StoredFrame]:
+        """Return what `frames_between` gives of a span, without reading where it is at hand."""
+        if not around.holds(from_us, to_us, self._names):
+            return list(reader.frames_between(from_us, to_us))
+        inside = (f for f in around.frames if f.row.utc_us < to_us and f.row.utc_last_us >= from_us)
+        return sorted(inside, key=lambda frame: (frame.row.utc_us, frame.id))
 
     def ready(  # noqa: PLR0917 (as the sink calls it)
         self, reader: Reader, after: int, upto: int, limit: int, now_us: int, mono_us: int
@@ -116,7 +135,7 @@ class Points:
         """
         with reader.frames.snapshot():
             self._look_up(reader)
-            around = self._around(reader, after, limit)
+            around = self.around(reader, after, limit)
             next_ones = [frame for frame in around.frames if after < frame.id <= upto][:limit]
             waited = self._waits.upto(reader.highest_frame_id(), mono_us)
             frames = self._ready_ones(next_ones, around, now_us, waited)
@@ -169,10 +188,6 @@ class Points:
         self._calibrations = calibrations_of(reader)
         self._known = known
 
-    def _around(self, reader: Reader, after: int, count: int) -> _Around:
-        """Read the frames behind an id, and those around them."""
-        return _Around.of(reader, after, count, AROUND_FRAMES * max(LEAST_NODES, len(self._names)))
-
     def _numbers(self, rig: _Rig) -> list[int]:
         """Return the nodes of a rig by their numbers in the journal."""
         return [number for number, name in self._names.items() if name in rig.nodes]
@@ -183,7 +198,7 @@ class Points:
         return sorted(found, key=lambda frame: (frame.row.utc_us, frame.id))
 
     def _ready_ones(
-        self, frames: list[StoredFrame], around: _Around, now_us: int, waited: int
+        self, frames: list[StoredFrame], around: Around, now_us: int, waited: int
     ) -> list[StoredFrame]:
         """Return the frames up to the first one that may yet change; those up to `waited` cannot."""
         limits: dict[int, _Final] = {}
@@ -202,7 +217,7 @@ class Points:
         self,
         frames: Sequence[StoredFrame],
         reader: Reader,
-        around: _Around | None = None,
+        around: Around | None = None,
         *,
         only: str | None = None,
     ) -> Iterator[_Work]:
@@ -226,7 +241,7 @@ class Points:
             if cluster:
                 yield self._work(name, cluster, reader, around)
 
-    def _work(self, name: str, cluster: list[StoredFrame], reader: Reader, around: _Around) -> _Work:
+    def _work(self, name: str, cluster: list[StoredFrame], reader: Reader, around: Around) -> _Work:
         rig = self._rigs[name]
         from_us = cluster[0].row.utc_us - rig.margin_us
         to_us = max(frame.row.utc_last_us for frame in cluster) + rig.margin_us
@@ -237,12 +252,12 @@ class Points:
             near = self._of_rig(_by_node(reader.frames_between(from_us, to_us)), rig)
         return _Work(name, list(cluster), near)
 
-    def _neighbours(self, frames: Sequence[StoredFrame], reader: Reader) -> _Around:
+    def _neighbours(self, frames: Sequence[StoredFrame], reader: Reader) -> Around:
         """Return frames with ids around those of a batch; none where the batch is no stretch of ids."""
         low, high = min(frame.id for frame in frames), max(frame.id for frame in frames)
         if high - low > 2 * len(frames) + AROUND_FRAMES:
             return NOTHING
-        return self._around(reader, low - 1, high - low + 1)
+        return self.around(reader, low - 1, high - low + 1)
 
     def _choice(self, frames: Iterable[StoredFrame]) -> Chosen:
         chosen = Chosen()
@@ -335,7 +350,7 @@ def _decided(frames: Sequence[StoredFrame], node: int) -> tuple[float, float]:
     return -np.inf, -np.inf
 
 
-class _Around(NamedTuple):
+class Around(NamedTuple):
     """Frames in a row by id, and whether they are the first and the last of all."""
 
     frames: Sequence[StoredFrame]
@@ -344,12 +359,12 @@ class _Around(NamedTuple):
     is_last: bool
 
     @staticmethod
-    def of(reader: Reader, after: int, count: int, beside: int) -> _Around:
+    def of(reader: Reader, after: int, count: int, beside: int) -> Around:
         """Read the frames behind an id, and so many `beside`, before and behind those."""
         begin = max(0, after - beside)
         frames = reader.frames_after(begin, after - begin + count + beside)
         last_id = frames[-1].id if frames else 0
-        return _Around(frames, _by_node(frames), begin == 0, last_id >= reader.highest_frame_id())
+        return Around(frames, _by_node(frames), begin == 0, last_id >= reader.highest_frame_id())
 
     def holds(self, from_us: int, to_us: int, nodes: Iterable[int]) -> bool:
         """Tell whether no frame of a span can be stored elsewhere: no sample is stamped after its arrival."""
@@ -361,7 +376,7 @@ class _Around(NamedTuple):
         return self.is_last or all(any(frame.row.utc_us > to_us for frame in each) for each in ends)
 
 
-NOTHING: Final = _Around((), {}, is_first=False, is_last=False)
+NOTHING: Final = Around((), {}, is_first=False, is_last=False)
 
 
 def _by_node(frames: Iterable[StoredFrame]) -> ByNode:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ashibar.io.journal import Committer, Reader, StoredFrame
+    from ashibar.points import Around
 
 DONE: Final = "series changes"  # in `meta`: parameters and calibration corrections up to these ids are in
 FINEST_S: Final = min(LEVELS)
+BESIDE_FRAMES: Final = 80  # of each node, ten seconds: the margin, and what counts for a sample
 MARGIN_US: Final = US  # a sample may change what its neighbours mean: motion, spikes, the other nodes' cells
 REBUILD_US: Final = 3600 * US  # of one transaction
 PUT: Final = "INSERT OR REPLACE INTO pyramid (rig, level_s, start_us, data) VALUES (?, ?, ?, ?)"
@@ -61,7 +63,7 @@ class SeriesBuilder:
             span = (start_us, start_us + REBUILD_US)
             if not _shed(reader, span):
                 chunks: dict[Key, Chunk] = {}
-                fine = self._seconds(reader, span, reader.frames_between(*span), cursor, rig)
+                fine = self._seconds(reader, span, reader.frames_between(*span), cursor, only=rig)
                 self._renew(reader, rig, span, fine.get(rig, {}), chunks)
                 self._write(chunks, cursor, cursor)
 
@@ -69,15 +71,16 @@ class SeriesBuilder:
         """Add the next frames behind the cursor; False where there are few or none."""
         with reader.frames.snapshot():
             before = reader.cursor(CURSOR)
-            frames = reader.frames_after(before, FRAMES_AT_ONCE)
+            around = self._points.around(reader, before, FRAMES_AT_ONCE, BESIDE_FRAMES)
+            frames = [frame for frame in around.frames if frame.id > before][:FRAMES_AT_ONCE]
             if not frames:
                 return False
             cursor = frames[-1].id
             chunks: dict[Key, Chunk] = {}
             for span in _touched(frames):
                 added = _shed(reader, span)
-                mine = frames if added else reader.frames_between(*span)
-                fine = self._seconds(reader, span, mine, cursor)
+                mine = frames if added else self._points.of_time(reader, around, *span)
+                fine = self._seconds(reader, span, mine, cursor, around=around)
                 for rig in self._rigs:
                     self._renew(reader, rig, span, fine.get(rig, {}), chunks, added=added)
         self._write(chunks, before, cursor)
@@ -134,12 +137,14 @@ class SeriesBuilder:
         span: Span,
         frames: Iterable[StoredFrame],
         cursor: int,
+        *,
         only: str | None = None,
+        around: Around | None = None,
     ) -> dict[str, dict[int, Chunk]]:
         """Return the finest chunks that the samples of a span make, by rig and their start."""
         rigs: dict[str, dict[int, Chunk]] = {}
         for batch in _batches(frames, cursor):
-            for name, params, result in self._points.evaluations(batch, reader, only):
+            for name, params, result in self._points.evaluations(batch, reader, only, around):
                 if not len(result):
                     continue
                 found = rigs.setdefault(name, {})

@@ -105,6 +105,28 @@ def test_a_step_without_samples_is_a_gap_and_one_without_known_values_is_not(ben
     assert found.states.sum(axis=0).tolist() == found.rows.tolist()
 
 
+def test_frames_at_hand_are_those_the_journal_would_give_for_a_span(bench):
+    chance = np.random.default_rng(5)
+    frames = rows(3000)
+    late = sorted(chance.choice(3000, 40, replace=False).tolist())
+    end_us = frames[-1].received_us
+    order = [frame for number, frame in enumerate(frames) if number not in late]
+    order += [frames[k]._replace(received_us=end_us) for k in late]
+    for first in range(0, 3000, 250):
+        bench.store(Batch(frames=order[first : first + 250]))
+    points, read = Points(STUDIO, [RIG]), 0
+    for _ in range(60):
+        after, count = int(chance.integers(0, 2900)), int(chance.integers(1, 900))
+        around = points.around(bench.reader, after, count)
+        begin_us = T0_US + int(chance.integers(-5, 380)) * S
+        span = (begin_us, begin_us + int(chance.integers(1, 90)) * S)
+        read += not around.holds(*span, [1])
+        last_id = around.frames[-1].id  # what is stored later is another piece's
+        there = [f for f in bench.reader.frames_between(*span) if f.id <= last_id]
+        assert [f for f in points.of_time(bench.reader, around, *span) if f.id <= last_id] == there
+    assert 0 < read < 60
+
+
 def test_however_frames_are_cut_and_ordered_the_steps_are_the_same(bench, tmp_path):
     frames = rows(6000)
     bench.store(Batch(frames=frames))
