@@ -5,8 +5,8 @@ the studio's limits, and the load moves, with strokes, shifts of weight and trem
 script writes bar load, client load and cells to InfluxDB; the daemon stores every frame in its journal, and
 does uncertainty, validity, sessions, alarms and lights of ten rigs; then with its copy in InfluxDB, and with
 a page that watches one of the rigs. In interleaved rounds. What comes in rounds of a minute (the series of
-the record) is in it where SECONDS are whole minutes. Also the time from the moment a frame is handed to the broker
-to a figure made of it on the feed.
+the record) is in it where SECONDS are whole minutes. Also the time from the moment a frame is handed to the
+broker to a figure made of it on the feed.
 """
 
 import json

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ashibar.service.weights import Weights
 
 FRESH_US: Final = 500_000  # without samples for so long, silence is looked for in every turn
-STEADY_US: Final = 900_000  # what only a date decides may be seen so much later
+STEADY_US: Final = 1_900_000  # what only a date decides may be seen so much later
 MOST_HELD: Final = 480  # samples; more of them are a backlog, and evaluated as they come
 RECENT_US: Final = 6_000_000  # samples a zero looks back on, and a second to spare
 KEEP_EVERY_US: Final = 10_000_000  # what a restart finds is not older, nor are there more samples since
@@ -206,7 +206,7 @@ class RigService:
         self.alarms.show(None if quiet else live.provisional())
 
     def tick(self, now_us: int) -> None:
-        """Let time pass: forgotten sessions, silence, dates; once a second while samples come."""
+        """Let time pass: forgotten sessions, silence, dates; every two seconds while samples come."""
         self.now_us = now_us
         if 0 <= now_us - self._ticked_us < self._steady_for_us or self._is_steady(now_us):
             return

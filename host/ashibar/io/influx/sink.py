@@ -55,12 +55,12 @@ log = logging.getLogger(__name__)
 
 SINK: Final = "influx"
 FRAMES_PER_WRITE: Final = 500  # 5,000 lines: the size from which larger requests gain nothing
-FRAMES_AT_ONCE: Final = 1500  # of new ones: more than gather, for each piece costs what lies around it
+FRAMES_AT_ONCE: Final = 3000  # of new ones: more than gather, for each piece costs what lies around it
 IDLE_S: Final = 1.0  # without a commit, look again after this
 # So long new samples gather: as long as it takes for the copy to need this share of a processor, for it costs
 # the more the smaller the pieces are; but not longer than dashboards wait before they look again.
-LINGER_S: Final = (1.0, 10.0)
-SHARE: Final = 0.006
+LINGER_S: Final = (1.0, 20.0)
+SHARE: Final = 0.005
 REST: Final = 0.25  # of the time of a slice of old samples: the live figure has the processor first
 RETRY_MIN_S: Final = 0.25
 RETRY_MAX_S: Final = 10.0  # a server that is back is used within this
