@@ -11,7 +11,7 @@ RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 
 # The machine is shared: how long an example took says nothing about the code.
 hypothesis.settings.register_profile(
-    "shared", deadline=None, max_examples=35, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "shared", deadline=None, max_examples=30, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 # `--hypothesis-profile thorough` looks ten times as long.
 hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("shared"), max_examples=500)

@@ -153,6 +153,7 @@ def test_a_killed_broker_loses_nothing_of_a_node_that_waits_for_committed(mosqui
     node.stop()
 
 
+@pytest.mark.alone
 def test_sigterm_ends_the_service_within_two_seconds_and_keeps_everything(mosquitto, daemon):
     session_exists(mosquitto)
     node = TestNode(mosquitto.port)
