@@ -107,7 +107,7 @@ class Pipeline:
                 self._rigs_of.setdefault(node, []).append(rig)
         self._urgency = Urgency(studio, {rig.name: rig.params.nodes for rig in rigs})
         self._watched: frozenset[str] = frozenset()
-        link.judge = self._urgency.judge
+        link.judge, link.unjudged = self._urgency.judge, self._urgency.unjudged
         self._published_s: dict[str, float] = {}
         self._service = service
         self._commands = commands

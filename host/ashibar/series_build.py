@@ -6,6 +6,7 @@ in which order, from how many nodes and how often they came.
 
 from __future__ import annotations
 
+import time
 from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -49,8 +50,12 @@ class SeriesBuilder:
 
     def build(self, reader: Reader, stopping: threading.Event) -> None:
         """Add what is new, then rebuild what a correction changed; both as far as `stopping` lets them."""
-        while not stopping.is_set() and self._add(reader):
-            pass
+        more = True
+        while more and not stopping.is_set():
+            began_s = time.monotonic()
+            more = self._add(reader)
+            if more:  # a queue is being taken in: that comes first
+                stopping.wait(time.monotonic() - began_s)
         self._correct(reader, stopping)
 
     def rebuild(self, reader: Reader, rig: str, from_us: int, to_us: int) -> None:

@@ -107,6 +107,10 @@ class Urgency:
                 if each.rig == rig:
                     each.put(span)
 
+    def unjudged(self, topic: str) -> Judgement:
+        """Return what a message is taken for that is not looked at: it may change alarms of all its rigs."""
+        return Judgement(True, tuple(each.rig for each in self._watches.get(topic, ())))
+
     def judge(self, topic: str, payload: bytes, utc_us: int) -> Judgement:
         """Tell whether a message that came at `utc_us` can wait for others."""
         watches = self._watches.get(topic)

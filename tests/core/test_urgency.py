@@ -103,3 +103,8 @@ def test_weight_and_health_wait_and_other_messages_do_not(urgency):
     assert judged(urgency, b"{}", kind="state") == (True, ())
     assert judged(urgency, b"{}", kind="about", node="unheard-of").urgent
     assert judged(urgency, b"{}", kind="samples", node="unheard-of").urgent
+
+
+def test_what_is_not_looked_at_hurries_every_rig_on_the_node(urgency):
+    assert urgency.unjudged("ashibar/v1/quiet-room/bars-1/samples") == (True, ("room-1", "room-2"))
+    assert urgency.unjudged("ashibar/v1/quiet-room/bars-1/about") == (True, ())
