@@ -104,7 +104,7 @@ def test_there_is_no_room_near_a_limit():
     assert room_after(signal(seconds((near_kg + 5, 3))))[1] is not None
 
 
-def test_the_room_ends_with_a_window_of_noise_and_after_five_seconds():
+def test_the_room_ends_after_a_window_of_noise_and_before_samples_are_held_too_long():
     block = signal(seconds((40, 3)))
     bank, found = room_after(block)
     assert found.until_us <= START_US // 5_000_000 * 5_000_000 + 5_000_000 + VERDICT_SPARE_US

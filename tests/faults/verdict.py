@@ -24,9 +24,7 @@ class Verdict:
     doubled: int = 0
     altered: int = 0
     on_record: int = 0  # lost, and in a gap on record
-    died_with_node: int = (
-        0  # between frames stored: a broker lost them, and the node was killed before it sent them again
-    )
+    died_with_node: int = 0  # lost by a killed broker, and their node was killed before it sent them again
     tails: int = 0  # taken by a boot that was killed, after its last frame stored; its end is on record
     moved_aside: int = 0  # stored, then on record as not readable in a journal that was damaged
     unexplained: int = 0

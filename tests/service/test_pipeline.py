@@ -47,7 +47,7 @@ def light(host):
     return host.daemon.side.service.display(host.daemon.rigs_live[0], "server", host.now_us)
 
 
-def test_samples_that_change_nothing_wait_for_each_other_for_two_seconds(working):
+def test_samples_that_change_nothing_wait_for_each_other_until_the_room_ends(working):
     before, now_s = evaluated(working), time.monotonic()
     room_us = working.rig._room.until_us
     while working.now_us + 125_000 < room_us:

@@ -113,7 +113,8 @@ class BurstClient(paho.Client):
             if self.want_write():
                 self.loop_write()
             if 0 < self._got < LITTLE_BYTES and not self._hurried:
-                time.sleep(SHORT_REST_S if random.randrange(SHORT_ONE_IN) == 0 else REST_S)  # noqa: S311
+                is_short = random.randrange(SHORT_ONE_IN) == 0  # noqa: S311 (jitter, no secret)
+                time.sleep(SHORT_REST_S if is_short else REST_S)
             elif not self._may_read() and not waiting.poll(LOOK_S * 1000):
                 continue
             self._got, self._hurried = 0, False

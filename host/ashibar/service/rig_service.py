@@ -200,9 +200,8 @@ class RigService:
         weight_n = None if weight is None else weight.value_n
         room = self.alarms.room(live.newest_force_n, weight_n, self._u_client_n)
         quiet = room is not None and live.stays(room)
-        self._room = (
-            room if quiet else None
-        )  # what is not final yet and leaves it is judged with what follows
+        # Samples not final yet that leave the room are judged with the next frame: it is not to wait.
+        self._room = room if quiet else None
         self.alarms.show(None if quiet else live.provisional())
 
     def tick(self, now_us: int) -> None:
