@@ -87,6 +87,10 @@ class Weight:
             self._greatest = total
         self._n += 1
 
+    def readable(self):
+        """Whether every cell was so far in the interval under way."""
+        return not any(self._faults)
+
     def report(self, index):
         """The `weight` payload, and a new interval. `index` is the last sample's."""
         n = self._n

@@ -39,7 +39,7 @@ class ZeroWindow:
 
     def held_ms(self):
         """How long there have been readings of all cells without a fault, 0 if there are none now."""
-        if not self._filled or since_ms(now_ms(), self._last_ms) > GAP_MS:
+        if not self._filled or not self._weight.readable() or since_ms(now_ms(), self._last_ms) > GAP_MS:
             return 0
         return since_ms(self._last_ms, self._since_ms)
 

@@ -71,6 +71,11 @@ def test_a_fault_or_a_gap_begins_the_five_seconds_anew(bench):
     assert "0 s came" in bench.refusal()
 
 
+def test_a_cell_that_failed_since_the_last_interval_is_refused_at_once(bench):
+    bench.read(20).weight.take([0, -0x800001, 2000, 3000])
+    assert "0 s came" in bench.refusal()
+
+
 def test_what_moves_is_refused_by_name(bench):
     bench.read(10).read(10, load=(0, KG // 2, 0, 0))
     assert bench.refusal().startswith("left-foot: still within 0.25 kg for 5 s expected, it moved by 0.50 kg")
