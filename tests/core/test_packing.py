@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ashibar.core.frame import decode
+from ashibar.core.frame import MAX_DEVICE_US, decode
 from ashibar.core.packing import COLUMNS, BlockError, Frames, pack, unpack
 from ashibar.core.rice import CodedError, code, decoded
 from hypothesis import given, settings
@@ -87,7 +87,7 @@ payload = st.builds(
     st.integers(1, 16),
     st.integers(0, 255),
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**62),
+    st.integers(0, MAX_DEVICE_US),
     st.integers(0, 65535),
     st.lists(
         st.one_of(st.integers(-(2**31), 2**31 - 1), st.sampled_from(CODES), st.integers(80_000, 80_300)),

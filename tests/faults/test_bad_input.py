@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from ashibar.core.config import check
+from ashibar.core.frame import MAX_DEVICE_US
 from ashibar.daemon import Daemon
 from ashibar.ingest import Ingest
 from ashibar.io.journal import Journal, Reader
@@ -91,10 +92,10 @@ def test_absurd_but_well_formed_frames_do_not_stop_the_neighbours(host, mosquitt
     assert node.committed_seen.wait(15)
     node.send(0)
     absurd = [
-        frame(7, 2**32 - 1, index=2**32 - 11, device_us=2**61),
+        frame(7, 2**32 - 1, index=2**32 - 11, device_us=MAX_DEVICE_US),
         frame(7, 1000, index=5, device_us=0, oldest=0),
         frame(8, 0, cells=16, samples=255, counts=[-(2**31)] * (16 * 255)),
-        frame(9, 3, cells=1, samples=1, device_us=2**62, index=0),
+        frame(9, 3, cells=1, samples=1, device_us=MAX_DEVICE_US, index=0),
     ]
     for payload in absurd:
         node.client.publish(f"{ROOT}/bars-1/samples", payload, 1).wait_for_publish(10)

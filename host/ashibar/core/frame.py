@@ -24,8 +24,8 @@ VERSION: Final = 1
 MAX_SAMPLES: Final = 255
 MAX_CELLS: Final = 16
 SPACING_UNIT_US: Final = 10
-# Past this a sample's time no longer fits int64 (NumPy, SQLite); it is 146,000 years.
-MAX_DEVICE_US: Final = 2**62
+# No boot lasts so long, and stamps so far apart still fit every number they are written as (2^53).
+MAX_DEVICE_US: Final = 2**50
 
 FLAG_BACKLOG: Final = 1
 FLAG_LOST_BEFORE: Final = 2
