@@ -20,7 +20,7 @@ class Duties:
         self._updater = None
         self.zero = None  # the session's, as `about` tells it
         self.window = ZeroWindow(node.weight, node.channels)
-        self.maintenance = Maintenance(lambda: node.weight.sum_n)
+        self.maintenance = Maintenance(lambda: node.weight.known_n)
         handlers = {
             "identify": (self._identify, ()),
             "zero": (self._zero, ("confirm", "unix_s")),

@@ -13,11 +13,11 @@ _SAYS_NOTHING = ("stale", "fault")  # they outrank the host's word on the sessio
 class Maintenance:
     """Ends by itself, so that a node forgotten in it does not stay so.
 
-    `sum_n()` answers the bars' force, None when unknown.
+    `force_n()` answers what the bars' readable cells carry, None when there are none.
     """
 
-    def __init__(self, sum_n):
-        self._sum_n = sum_n
+    def __init__(self, force_n):
+        self._force_n = force_n
         self._session = False
         self._session_ms = 0
         self._began_ms = 0
@@ -64,7 +64,7 @@ class Maintenance:
         """Why somebody may be under the bars, or None. Without calibration only the host's word counts."""
         if self.in_session():
             return "bars without a session expected, one is live or was within the last minute: end it first"
-        force_n = self._sum_n()
+        force_n = self._force_n()
         if force_n is not None and abs(force_n) > LOADED_N:
             return "bars free of load expected, %d N measured: nobody may hold on to them" % force_n
         return None

@@ -7,6 +7,7 @@ from micropython import const
 
 _READING_MIN = const(-0x800000)
 _SUM_LIMIT = const(64)  # samples of one interval: 64 x 2**23 is still a small int on the chip
+_KNOWN_INTERVALS = const(8)  # of 250 ms: a read that failed does not make the bars free of load
 _WEIGHT_BITS = const(10)  # resolution of a cell's share in the sum: 0.1 %
 
 
@@ -38,6 +39,8 @@ class Weight:
         self.total = 0  # all cells of the sample last taken, in `unit_n`; codes count as nothing
         self.use_calibration(calibration)
         self.sum_n = None  # of the last interval reported; None: not known
+        self.known_n = None  # the same of the cells that could be read then or just before; None: of none
+        self._unknown = 0  # intervals since then
         self._n = 0
         self._least = 0
         self._greatest = 0
@@ -102,6 +105,7 @@ class Weight:
         ]
         whole = None not in cells
         self.sum_n = sum(cells) if whole else None  # type: ignore[arg-type]
+        self._note_known([cell for cell in cells if cell is not None])
         # by hand: the library would print 0.07 as 0.07000000000000001
         payload = (
             '{"boot":%d,"index":%d,"cells_n":[%s],"sum_n":%s,"min_n":%s,"max_n":%s,'
@@ -119,6 +123,13 @@ class Weight:
         )
         self._restart()
         return payload.encode()
+
+    def _note_known(self, cells):
+        self._unknown = 0 if cells else self._unknown + 1
+        if cells:
+            self.known_n = sum(cells)
+        elif self._unknown > _KNOWN_INTERVALS:
+            self.known_n = None
 
     def _sum_up(self, n):
         self.faulty = any(self._faults)

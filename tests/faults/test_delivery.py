@@ -77,16 +77,18 @@ def test_a_daemon_killed_again_and_again_stores_every_acknowledged_frame_once(mo
     publisher.loop_start()
     chance = random.Random(5)
     sent = threading.Event()
+    kills = 0
 
     def publish():
         for seq in range(3000):
+            while kills < seq // 600:
+                time.sleep(0.01)
             publisher.publish("ashibar/v1/quiet-room/bars-1/samples", frame(7, seq, samples=2), 1)
             time.sleep(0.002)
         sent.set()
 
-    thread = threading.Thread(target=publish)
+    thread = threading.Thread(target=publish, daemon=True)
     thread.start()
-    kills = 0
     while not sent.is_set():
         time.sleep(chance.uniform(0.05, 0.6))
         daemon.kill()

@@ -54,10 +54,25 @@ def test_a_cell_with_a_code_is_null_and_so_is_every_sum():
     assert (told["sum_n"], told["min_n"], told["max_n"], told["validity"]) == (None, None, None, "fault")
 
 
+def test_what_bars_carry_stays_known_by_the_cells_that_can_be_read_and_for_two_seconds_without():
+    weight = Weight(4, 1, CALIBRATION)
+    report(weight, [(84213 + 100000, -20000 + 100000, 5, 0)])
+    assert weight.known_n == pytest.approx(46.5)
+    report(weight, [(-0x800001, -20000 + 200000, 5, 0)])
+    assert (weight.sum_n, weight.known_n) == (None, pytest.approx(46.2))
+    for _ in range(8):
+        report(weight, [(-0x800001,) * 4])
+        assert weight.known_n == pytest.approx(46.2)
+    report(weight, [(-0x800001,) * 4])
+    assert weight.known_n is None
+
+
 def test_an_uncalibrated_node_tells_no_force():
-    told = report(Weight(4, 1), [(1, 2, 3, 4)])
+    weight = Weight(4, 1)
+    told = report(weight, [(1, 2, 3, 4)])
     assert told["cells_n"] == [None] * 4
     assert (told["sum_n"], told["calibration"], told["validity"]) == (None, None, "uncalibrated")
+    assert weight.known_n is None
 
 
 def test_an_interval_without_samples_is_stale_and_a_fault_ends_with_its_interval():
