@@ -212,6 +212,7 @@ print("go", flush=True)
 while ripe := cold_blocks(reader.connection, now_us):
     for node, boot in ripe:
         journal.pack(make_block(reader.connection, node, boot, now_us))
+        print("packed", flush=True)
 """
 
 
@@ -222,14 +223,15 @@ def test_a_packer_killed_at_any_moment_leaves_every_frame_once(path):
     journal.close()
     chance = random.Random(1)
     source = str(Path(__file__).parents[2] / "host")
-    for _ in range(4):
+    for packed in range(4):
         child = subprocess.Popen(
             [sys.executable, "-c", PACKER, str(path), str(LATER_US)],
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": source},
         )
-        child.stdout.readline()
-        time.sleep(chance.uniform(0, 0.4))
+        for _ in range(1 + packed):
+            child.stdout.readline()
+        time.sleep(chance.uniform(0, 0.1))
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
