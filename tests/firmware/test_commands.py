@@ -169,9 +169,17 @@ def test_what_cannot_be_is_refused_with_what_was_expected(start):
         assert expected in bench.refusal(command, **fields), command
 
 
+def is_loaded(bench):
+    try:
+        bench.ask("maintenance", on=True)
+    except Refused as refused:
+        return "nobody may hold on to them" in str(refused)
+    return False
+
+
 def test_nothing_is_kept_while_the_bars_are_loaded(start):
     bench = start(force_n=120)
-    time.sleep(3)  # until its window of the newest samples is full of them
+    wait_until(lambda: is_loaded(bench), "the load to be known", every_s=0.2)
     record = bench.calibration() | {"id": 2}
     assert "nobody may hold on to them" in bench.refusal("set calibration", calibration=record)
     assert "nobody may hold on to them" in bench.refusal("set config", config={"overload": {"sum_n": 900}})

@@ -251,6 +251,6 @@ def test_a_board_with_another_microcontroller_runs(mosquitto, tmp_path):
     try:
         assert node.wait_boot().problems == ()
         time.sleep(1)
-        assert node.stop().samples > 50
+        assert node.stop().samples > 10  # its rate is no concern of this test
     finally:
         node.kill()
