@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ashibar.ingest import Node
 
 TREND_STEP_US: Final = 100_000  # of the page's trend: 600 points a minute
+TREND_POINTS: Final = 640  # the page draws a minute; a backlog of hours is not to be held as points
 TREND_HOLE_US: Final = 1_000_000  # without samples for so long the line is broken
 BROKEN_US: Final = 400_000  # a hole this long is looked at at once: in another 0.1 s a cell counts as missing
 CHANGE_WITHIN_US: Final = 500_000  # without samples a change waits so long for those taken before it
@@ -55,7 +56,7 @@ class LiveRig:
         self.name = name
         self.params = params
         self._state = evaluate.start(params)
-        self._trend: list[Point] = []
+        self._trend: deque[Point] = deque(maxlen=TREND_POINTS)
         self._trend_us = np.iinfo(np.int64).min
         self._figure: Figure | None = None
         self._changes: deque[_Change] = deque()
@@ -187,7 +188,7 @@ class LiveRig:
         for change in changes:
             self.change(*change)
         self.take(samples, seen)
-        self._trend = []
+        self._trend.clear()
 
     def settle(self, now_us: int, seen: Callable[[Evaluation], None] = _ignore) -> None:
         """Begin changes for which no sample came."""
@@ -233,7 +234,8 @@ class LiveRig:
         if shown.validity == Validity.STALE.label and now_us - self._trend_us > TREND_HOLE_US:
             self._trend_us = now_us
             self._trend.append((now_us // 1000, None, None))
-        trend, self._trend = self._trend, []
+        trend = list(self._trend)
+        self._trend.clear()
         newest = {
             name: {"boot": nodes[name].boot, "index": nodes[name].newest}
             for name in self.params.nodes
@@ -272,7 +274,7 @@ class LiveRig:
             self._trend_us = np.iinfo(np.int64).min
         slots = times_us // TREND_STEP_US
         before = min(self._trend_us, int(times_us[0])) // TREND_STEP_US
-        for row in np.flatnonzero(np.diff(slots, prepend=before)).tolist():
+        for row in np.flatnonzero(np.diff(slots, prepend=before))[-TREND_POINTS:].tolist():
             utc_us = int(times_us[row])
             client_n = float(evaluation.client_n[row])
             good = evaluation.validity[row] <= SHOWN_UP_TO and isfinite(client_n)

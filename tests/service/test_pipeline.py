@@ -8,6 +8,7 @@ import pytest
 from ashibar.core.codes import Code
 from ashibar.core.quiet import HELD_US
 from ashibar.core.requests import SessionStart
+from ashibar.live import TREND_POINTS
 from ashibar.pipeline import BEAT_S, FIGURE_AGAIN_S
 from ashibar.service.rig_service import MOST_HELD
 from nodes import SPAN_N_PER_COUNT, ZERO_COUNT, frame
@@ -126,3 +127,14 @@ def test_a_figure_that_comes_too_soon_for_the_page_is_shown_as_soon_as_it_may(wo
     assert wait_s <= FIGURE_AGAIN_S
     working.pipeline.turn([], time.monotonic() + wait_s)
     assert working.daemon.feed.snapshot("room-1")["newest"]["bars-1"]["index"] == seen + 10
+
+
+def test_of_a_backlog_of_minutes_only_what_the_page_draws_waits_as_points(working):
+    for _ in range(4):
+        working.pipeline.turn([next_frame(working, samples=250) for _ in range(32)], time.monotonic())
+    rig = working.daemon.rigs_live[0]
+    times_ms = [point[0] for point in rig.envelope(working.now_us, working.daemon.ingest.nodes)["trend"]]
+    assert 600 <= len(times_ms) <= TREND_POINTS
+    assert 0 <= rig.newest_us // 1000 - times_ms[-1] <= 200
+    assert times_ms[-1] - times_ms[0] >= 60_000
+    assert rig.envelope(working.now_us, working.daemon.ingest.nodes)["trend"] == []
