@@ -31,7 +31,7 @@ test:
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint
 	@if [ -x .tools/bin/playwright-node ]; then export PLAYWRIGHT_NODEJS_PATH=$(CURDIR)/.tools/bin/playwright-node; fi; \
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not alone and not soak" && $(BIN)/pytest -q -n 2 --dist loadfile -m "alone and not soak"
+	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not alone and not soak" && $(BIN)/pytest -q -n 2 --dist loadfile -m "alone and not soak"
 
 .PHONY: lint
 lint:
