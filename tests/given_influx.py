@@ -15,8 +15,9 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from ashibar.io.influx.organisation import org_id
 from ashibar.io.influx.server import Server
-from ashibar.io.influx.setup import _bucket_of, _org_id, init
+from ashibar.io.influx.setup import _bucket_of, init
 
 URL = os.environ.get("ASHIBAR_TEST_INFLUX_URL", "").rstrip("/")
 TOKEN = os.environ.get("ASHIBAR_TEST_INFLUX_TOKEN", "")
@@ -121,11 +122,12 @@ class GivenInflux:
         request.wfile.write(content)
 
     def _ask(self, request, body):
-        """Ask the server with its own token and organisation; those of the test are not its."""
+        """Ask the server with its own token, and the organisation given; those of the test are not its."""
         parts = urllib.parse.urlsplit(URL)
         path, _, query = request.path.partition("?")
         named = urllib.parse.parse_qsl(query, keep_blank_values=True)
-        query = urllib.parse.urlencode([(name, ORG if name == "org" else value) for name, value in named])
+        named = [(name, ORG if (name, value) == ("org", "-") else value) for name, value in named]
+        query = urllib.parse.urlencode(named)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=30)
         keep = ("content-type", "content-encoding", "accept")
@@ -150,7 +152,7 @@ def remove(server, generation, name):
     elif generation == 3:
         server.call("DELETE", "/api/v3/configure/database", {"db": name})
     else:
-        org = _org_id(server, ORG)
+        org = org_id(server, ORG, name)
         found = _bucket_of(server, org, name)
         if found is None:
             return

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from ashibar.cli import main
 from ashibar.cli.influx import _seconds
-from ashibar.io.influx import InfluxWriter
+from ashibar.io.influx import InfluxWriter, PausedError
 from ashibar.io.influx.server import Server, ServerError
 from ashibar.io.influx.setup import _seconds as seconds_of
 from ashibar.io.influx.setup import init
@@ -59,16 +59,19 @@ def test_a_2x_server_gets_bucket_retention_and_mapping(between):
     between.answer = fake = Two()
     server = Server(between.url, TOKEN)
     assert says(server, retention_s=YEAR_S) == [
-        "found InfluxDB 2.7.6 OSS",
+        "found InfluxDB 2.8.0 OSS",
         "bucket ashibar: made, points stay 365 days",
         "mapping for InfluxQL: made: database ashibar, policy autogen",
     ]
-    assert fake.buckets[0]["retentionRules"] == [{"type": "expire", "everySeconds": YEAR_S}]
+    rule = {"type": "expire", "everySeconds": YEAR_S, "shardGroupDurationSeconds": 604_800}
+    assert fake.buckets[0]["retentionRules"] == [rule]
     assert fake.mappings[0]["bucketID"] == fake.buckets[0]["id"]
     assert says(server)[1:] == [
         "bucket ashibar: is there, points stay 365 days",
         "mapping for InfluxQL: is there: database ashibar, policy autogen",
     ]
+    assert "bucket ashibar: is there, changed: points stay 0.5 days" in says(server, retention_s=43_200)
+    assert fake.buckets[0]["retentionRules"][0]["shardGroupDurationSeconds"] == 3600
     assert "bucket ashibar: is there, changed: points stay for ever" in says(server, retention_s=0)
     assert len(fake.buckets) == len(fake.mappings) == 1
     assert {headers["Authorization"] for _, _, _, headers, _ in between.seen} == {f"Token {TOKEN}"}
@@ -80,9 +83,60 @@ def test_a_mapping_that_2x_makes_by_itself_is_left_to_it(between):
     assert fake.mappings == []
 
 
-def test_an_unknown_organisation_is_named(between):
+@pytest.mark.parametrize("virtual", [False, True])
+def test_a_bucket_named_as_database_and_policy_is_mapped_so(between, virtual):
+    between.answer = fake = Two(virtual=virtual)
+    for _ in range(2):
+        assert says(Server(between.url, TOKEN), "first/long")[-1].endswith("database first, policy long")
+    assert len(fake.mappings) == (not virtual)
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_a_name_that_leads_to_another_bucket_is_said_with_what_to_do(between, virtual):
+    between.answer = fake = Two(virtual=virtual)
+    fake.mappings.append(
+        {"database": "ashibar", "retention_policy": "autogen", "default": True, "bucketID": "old", "id": "d7"}
+    )
+    with pytest.raises(ServerError, match=r"the bucket with the id old; delete that mapping .*--id d7"):
+        says(Server(between.url, TOKEN))
+
+
+def test_a_server_nobody_has_set_up_is_not_taken_for_a_wrong_token(between):
+    between.answer = Two(new=True)
+    with pytest.raises(ServerError, match="a new one; set it up"):
+        says(Server(between.url, ""))
+
+
+def test_a_token_of_one_bucket_is_enough_where_the_bucket_is(between):
+    between.answer = fake = Two(narrow=True)
+    with pytest.raises(ServerError, match="'house', and the token may see none; use one with more rights"):
+        says(Server(between.url, TOKEN), org="house")
+    fake.buckets.append({"name": "ashibar", "id": "b0", "orgID": "0a", "retentionRules": []})
+    assert "bucket ashibar: is there, points stay for ever" in says(Server(between.url, TOKEN), org="house")
+
+
+def test_the_only_organisation_needs_no_name_and_is_found_once(between):
     between.answer = Two()
-    with pytest.raises(ServerError, match=r"organisation 'elsewhere'.*set \[influx\] org"):
+    writer = InfluxWriter(between.url, "-", "ashibar", TOKEN)
+    for number in range(3):
+        assert writer.write(b"load x=1 %d\n" % number).points == 1
+    writer.close()
+    written = [query["org"] for _, path, query, _, _ in between.seen if path == "/api/v2/write"]
+    assert written == ["-", "0a", "0a", "0a"]
+
+
+def test_where_no_organisation_is_meant_the_writer_pauses_with_what_to_do(between):
+    between.answer = Two(narrow=True)
+    writer = InfluxWriter(between.url, "-", "ashibar", TOKEN)
+    with pytest.raises(PausedError, match="one organisation, and the token may see none; use one with more"):
+        writer.write(b"load x=1 1\n")
+    writer.close()
+
+
+def test_an_unknown_organisation_is_named(between):
+    between.answer = fake = Two()
+    fake.buckets.append({"name": "ashibar", "id": "b0", "orgID": "0a", "retentionRules": []})
+    with pytest.raises(ServerError, match=r"organisation 'elsewhere', came none of.*set \[influx\] org"):
         says(Server(between.url, TOKEN), org="elsewhere")
 
 

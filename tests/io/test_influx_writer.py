@@ -1,7 +1,9 @@
 """Writing to InfluxDB when it refuses, stalls or is somebody else: nothing lost, nothing shown."""
 
+import json
 import logging
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -114,6 +116,32 @@ def test_points_older_than_the_retention_are_counted_and_not_tried_again(writer,
     written = writer.write(numbered(20))
     assert (written.points, written.too_old, written.rejected) == (0, 20, [])
     assert writer.requests == 1
+
+
+def test_of_a_write_that_reaches_beyond_the_retention_what_is_younger_counts_as_written(writer, influx):
+    influx.retain(3600)
+    now_us = time.time_ns() // 1000
+    young = lines("m", {"rig": "r"}, [Field("x", np.arange(100))], now_us + np.arange(100))
+    written = writer.write(numbered(20) + young)
+    assert (written.points, written.too_old, written.rejected) == (100, 20, [])
+    assert writer.requests == 1
+    assert stored(influx) == 100
+
+
+# What 1.8.3 and 2.7.8 say, and 1.13.2 and 2.8.0, with names of points as long as they may be.
+TOO_OLD = (
+    "partial write: points beyond retention policy dropped=3",
+    "partial write: dropped 3 points outside retention policy of duration 12h0m0s - oldest point m,rig=r at"
+    " 1970-01-01T00:00:00Z dropped because it violates a Retention Policy Lower Bound at"
+    " 2026-11-28T09:00:00Z, newest point" + " m,rig=r" * 40 + " dropped=3",
+)
+
+
+@pytest.mark.parametrize("words", TOO_OLD, ids=["beyond", "outside"])
+def test_points_too_old_are_known_by_the_words_of_every_server(between, writer, words):
+    between.answer = lambda *_: (400, {}, json.dumps({"error": words}).encode())
+    written = writer.write(numbered(10))
+    assert (written.points, written.too_old, written.rejected, writer.requests) == (7, 3, [], 1)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

@@ -103,7 +103,7 @@ class Server:
             401: "the token is not accepted: check [influx] token_file or ASHIBAR_INFLUX_TOKEN",
             403: "the token may not do this: use one with more rights for setting up",
         }.get(answer.status, "see its log")
-        said = self.hidden(answer.body.decode(errors="replace").strip()[:300])
+        said = self.hidden(" ".join(answer.body.decode(errors="replace").split())[:300])
         return ServerError(f"{what}: InfluxDB answered {answer.status}: {said}; {remedy}", answer.status)
 
     def hidden(self, text: str) -> str:
@@ -131,6 +131,8 @@ class Server:
         if kind.generation not in (1, 2, 3):
             raise ServerError(f"expected InfluxDB 1.8, 2.x or 3 Core, came {kind}; install one of these")
         self.scheme = "Bearer" if kind.generation == 3 else "Token"
+        if kind.generation == 2 and _is_true(self.call("GET", "/api/v2/setup").json(), "allowed"):
+            raise ServerError(f"expected an InfluxDB with a user, came a new one; set it up: {self._url}")
         return kind
 
     def influxql(self, database: str, text: str) -> list[dict[str, Any]]:
@@ -141,7 +143,8 @@ class Server:
         answer = self.need(method, "/query", query)
         result = ((answer.json() or {}).get("results") or [{}])[0]
         if "error" in result:
-            raise ServerError(f"InfluxQL: {self.hidden(result['error'])}", answer.status)
+            remedy = "run `ashibar influx init`, and give the token read access to the bucket"
+            raise ServerError(f"InfluxQL: {self.hidden(result['error'])}; {remedy}", answer.status)
         series = result.get("series") or []
         if not series:
             return []
@@ -150,6 +153,10 @@ class Server:
 
 def _answer(status: int, headers: Any, body: bytes) -> Answer:
     return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+
+
+def _is_true(content: Any, key: str) -> bool:
+    return isinstance(content, dict) and content.get(key) is True
 
 
 def _text(content: Any, key: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ashibar.io.influx.organisation import org_id
 from ashibar.io.influx.server import Kind, Server, ServerError
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def _database(server: Server, kind: Kind, _org: str, bucket: str, retention_s: i
 
 
 def _bucket(server: Server, _kind: Kind, org: str, bucket: str, retention_s: int | None) -> Iterator[str]:
-    number = _org_id(server, org)
+    number = org_id(server, org, bucket)
     found = _bucket_of(server, number, bucket)
-    rules = [{"type": "expire", "everySeconds": retention_s}] if retention_s else []
+    rules = [] if retention_s is None else [_rule(retention_s)]
     if found is None:
         content = {"orgID": number, "name": bucket, "retentionRules": rules}
         found = server.need("POST", "/api/v2/buckets", None, content).json()
@@ -70,19 +71,6 @@ def _bucket(server: Server, _kind: Kind, org: str, bucket: str, retention_s: int
     yield _mapping(server, number, bucket, found["id"])
 
 
-def _org_id(server: Server, org: str) -> str:
-    """Return the id of the organisation; '-' is the only one."""
-    query = None if org == "-" else {"org": org}
-    answer = server.call("GET", "/api/v2/orgs", query)
-    if answer.status not in (200, 404):
-        raise server.refused(answer, "GET /api/v2/orgs")
-    orgs = (answer.json() or {}).get("orgs") or []
-    if len(orgs) != 1:
-        names = ", ".join(each["name"] for each in orgs) or "none"
-        raise ServerError(f"expected one organisation {org!r}, came {names}; set [influx] org", 404)
-    return str(orgs[0]["id"])
-
-
 def _bucket_of(server: Server, org_id: str, bucket: str) -> dict[str, Any] | None:
     answer = server.call("GET", "/api/v2/buckets", {"name": bucket, "orgID": org_id})
     if answer.status not in (200, 404):
@@ -91,19 +79,42 @@ def _bucket_of(server: Server, org_id: str, bucket: str) -> dict[str, Any] | Non
     return next((each for each in buckets if each["name"] == bucket), None)
 
 
+def _rule(retention_s: int) -> dict[str, Any]:
+    """Return a retention rule with its shards: 2.x keeps those it had, too long for it or far too many."""
+    shard_s = _shard_s(retention_s)
+    return {"type": "expire", "everySeconds": retention_s, "shardGroupDurationSeconds": shard_s}
+
+
 def _mapping(server: Server, org_id: str, bucket: str, bucket_id: str) -> str:
-    """Map database and retention policy of InfluxQL to the bucket."""
-    answer = server.need("GET", "/api/v2/dbrps", {"orgID": org_id, "bucketID": bucket_id}).json() or {}
-    for each in answer.get("content") or []:
-        if each["database"] == bucket and each.get("default", True):
-            how = "InfluxDB makes it by itself" if each.get("virtual") else "is there"
-            return f"mapping for InfluxQL: {how}: database {bucket}, policy {each['retention_policy']}"
+    """Map database and retention policy of InfluxQL to the bucket. Raises ServerError where they are taken.
+
+    A bucket `a/b` is policy `b` of database `a`, as InfluxDB maps it by itself.
+    """
+    database, _, policy = bucket.partition("/")
+    answer = server.need("GET", "/api/v2/dbrps", {"orgID": org_id}).json() or {}
+    meant = [
+        each
+        for each in answer.get("content") or []
+        if each["database"] == database
+        and (each["retention_policy"] == policy if policy else each.get("default", True))
+    ]
+    made = [each for each in meant if not each.get("virtual")]  # goes before what InfluxDB makes by itself
+    for each in made or [each for each in meant if each["bucketID"] == bucket_id]:
+        where = f"database {database}, policy {each['retention_policy']}"
+        if each["bucketID"] != bucket_id:
+            raise ServerError(
+                f"mapping for InfluxQL: expected {where} to be bucket {bucket}, came the bucket with the id"
+                f" {each['bucketID']}; delete that mapping (`influx v1 dbrp delete --id {each.get('id')}`),"
+                " or use another bucket"
+            )
+        how = "InfluxDB makes it by itself" if each.get("virtual") else "is there"
+        return f"mapping for InfluxQL: {how}: {where}"
     content = {
-        "orgID": org_id, "bucketID": bucket_id, "database": bucket, "retention_policy": POLICY,
-        "default": True,
+        "orgID": org_id, "bucketID": bucket_id, "database": database, "retention_policy": policy or POLICY,
+        "default": not policy,
     }  # fmt: skip
     server.need("POST", "/api/v2/dbrps", None, content)
-    return f"mapping for InfluxQL: made: database {bucket}, policy {POLICY}"
+    return f"mapping for InfluxQL: made: database {database}, policy {policy or POLICY}"
 
 
 def _core(server: Server, _kind: Kind, _org: str, bucket: str, retention_s: int | None) -> Iterator[str]:
@@ -129,9 +140,13 @@ def _duration(retention_s: int | None) -> str:
 
 
 def _shards(retention_s: int | None) -> str:
-    """Return the piece of time 1.x deletes at once: its documentation's choice, which it does not renew."""
+    return f"SHARD DURATION {_shard_s(retention_s)}s"
+
+
+def _shard_s(retention_s: int | None) -> int:
+    """Return the piece of time that is deleted at once: the documentation's choice, which is not renewed."""
     days = (retention_s or 10**9) / 86_400
-    return "SHARD DURATION " + ("1h" if days < 2 else "1d" if days < 180 else "7d")
+    return 3600 if days < 2 else 86_400 if days < 180 else 604_800
 
 
 def _seconds(text: str) -> int:

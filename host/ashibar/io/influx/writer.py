@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import re
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ashibar.io.influx.organisation import ONLY_ONE, org_id
+from ashibar.io.influx.server import Server, ServerError
 
 if TYPE_CHECKING:
     from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -22,11 +27,13 @@ MOST_REJECTED: Final = 50  # of one write: if more lines are wrong, it is not th
 CONNECT_TIMEOUT_MS: Final = 3_000
 ANSWER_TIMEOUT_MS: Final = 10_000
 RETRY_AFTER_MAX_S: Final = 3600.0
-BEYOND_RETENTION: Final = "beyond retention policy"  # what 1.x and 2.x say of points too old for the bucket
+# Of points too old for the bucket, the others being stored: up to 1.12.2 and 2.7.8, and since.
+BEYOND_RETENTION: Final = re.compile(r"(?:beyond|outside) retention policy")
+DROPPED: Final = re.compile(r"dropped=(\d+)")
 PAUSES: Final = {
     401: "the token is not accepted: check [influx] token_file or ASHIBAR_INFLUX_TOKEN",
     403: "the token may not write this bucket: give it write access",
-    404: "there is no such bucket, database or organisation: run `ashibar influx init`",
+    404: "there is no such bucket, database or organisation: check [influx] org, run `ashibar influx init`",
 }
 
 
@@ -39,7 +46,12 @@ class SinkError(Exception):
 
 
 class RejectedError(SinkError):
-    """At least one of the lines is wrong; the others may have been stored."""
+    """At least one of the lines is wrong; the others may have been stored.
+
+    `too_old`: nothing is wrong but that so many are beyond the retention, and the others were stored.
+    """
+
+    too_old: int | None = None
 
 
 class TooLargeError(SinkError):
@@ -114,8 +126,10 @@ class InfluxWriter:
         try:
             self.post(b"".join(lines), precision)
         except RejectedError as error:
-            if BEYOND_RETENTION in str(error):  # the rest is stored, and no retry makes these younger
-                written.too_old += len(lines)
+            if error.too_old is not None:  # the rest is stored, and no retry makes these younger
+                too_old = min(error.too_old, len(lines))
+                written.too_old += too_old
+                written.points += len(lines) - too_old
                 return []
             if len(lines) > 1:
                 middle = len(lines) // 2
@@ -159,7 +173,7 @@ class InfluxWriter:
         try:
             self.post(*self._taken)
         except RejectedError as error:
-            if BEYOND_RETENTION in str(error):
+            if error.too_old is not None:
                 return  # it was taken, and has grown old since
             raise SinkError(f"{error}; it refuses what it took before, so it is not the lines") from None
 
@@ -183,11 +197,33 @@ class InfluxWriter:
         try:
             api.write(bucket=self._bucket, record=lines, write_precision=unit)
         except ApiException as error:
-            raise self._named(error) from None  # the cause would show the request's headers
+            if error.status != 404 or not self._finds_org():
+                raise self._named(error) from None  # the cause would show the request's headers
         except ReadTimeoutError as error:
             raise TooSlowError(self._text(f"gave no answer in time: {error}; is it overloaded?")) from None
         except (HTTPError, OSError) as error:
             raise SinkError(self._text(f"cannot be reached: {error}; is it running?")) from None
+        else:
+            return
+        self.post(lines, precision)
+
+    def _finds_org(self) -> bool:
+        """Find the organisation where none is named: 2.x wants it. Raises SinkError where there is none."""
+        if self._org != ONLY_ONE:
+            return False
+        server = Server(self._where, self._token)
+        try:
+            if server.kind().generation != 2:
+                return False
+        except ServerError:
+            return False  # it is no 2.x that could be asked
+        try:
+            self._org = org_id(server, self._org, self._bucket)
+        except ServerError as error:
+            kind = PausedError if error.status else SinkError
+            raise kind(self._text(f"wants an organisation: {error}")) from None
+        self._close()
+        return True
 
     def _open(self) -> WriteApi:
         """Return the client's interface, made at the first request."""
@@ -203,12 +239,16 @@ class InfluxWriter:
 
     def _named(self, error: ApiException) -> SinkError:
         status = int(error.status or 0)
-        body = str(error.body or error.reason or "").strip()[:300]
-        text = f"answered {status}: {body}"
+        body = " ".join(str(error.body or error.reason or "").split())
+        text = f"answered {status}: {body[:300]}"
         if status in PAUSES or 300 <= status < 400:
             return PausedError(self._text(f"{text}; {PAUSES.get(status, 'check the url')}"))
         if status in (400, 422):
-            return RejectedError(self._text(text))
+            refusal = RejectedError(self._text(text))
+            if BEYOND_RETENTION.search(body):
+                found = DROPPED.search(body)
+                refusal.too_old = sys.maxsize if found is None else int(found[1])  # unsaid: all
+            return refusal
         if status == 413:
             return TooLargeError(self._text(text))
         return SinkError(self._text(f"{text}; see its log"), _retry_after_s(error))
@@ -228,9 +268,13 @@ class InfluxWriter:
     def close(self) -> None:
         """Close the connection."""
         logging.getLogger().removeFilter(self._hide)
+        self._close()
+
+    def _close(self) -> None:
         if self._api is not None and self._client is not None:
             self._api.close()  # type: ignore[no-untyped-call]
             self._client.close()  # type: ignore[no-untyped-call]
+        self._api = self._client = None
 
 
 def _retry_after_s(error: ApiException) -> float:
