@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from ashibar.core import timefit
+from ashibar.core import decoding, timefit
 from ashibar.core.accounting import Accounting, BootAccount, BootRecord, FrameColumns
 from ashibar.core.frame import FLAG_BACKLOG, FLAG_DECIMATED, DecodedBatch, decode, stands_for
 from ashibar.core.sequence import IntervalSet, holes
@@ -144,7 +144,7 @@ class Boot:
     @staticmethod
     def restore(row: BootRow, accounting: Accounting, reader: Reader, before: tuple[int, ...] = ()) -> Boot:
         """Take up a boot as the journal has it; `before` counts where it has no frames yet."""
-        record = msgspec.json.decode(row.counts, type=BootRecord)
+        record = decoding.from_json(row.counts, BootRecord)
         boot = Boot(row.node, accounting.restore(record), row.boot, row.first_seen_us, before)
         boot._fit = stored_fit(reader, row.node, row.boot)
         if boot._fit is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core import messages as wire
 from ashibar.core.calibration import NodeCalibration
 
@@ -48,7 +49,7 @@ def calibrations_of(reader: Reader) -> Calibrations:
     """Read all calibrations on record, and which were refused."""
     known: dict[int, dict[int, NodeCalibration]] = {}
     for node, number, record in reader.calibrations():
-        made = msgspec.json.decode(record, type=wire.Calibration)
+        made = decoding.from_json(record, wire.Calibration)
         known.setdefault(node, {})[number] = of_record(made)
     return Calibrations(known, refused_of(reader))
 
@@ -56,14 +57,14 @@ def calibrations_of(reader: Reader) -> Calibrations:
 def refused_of(reader: Reader) -> frozenset[tuple[int, int, int]]:
     """Read which calibrations were refused: node number, boot and id."""
     numbers = {name: number for number, name, _, _ in reader.nodes()}
-    events = [(node, msgspec.json.decode(text, type=Refused)) for _, _, node, text in reader.events(REFUSED)]
+    events = [(node, decoding.from_json(text, Refused)) for _, _, node, text in reader.events(REFUSED)]
     return frozenset((numbers[node], each.boot, each.id) for node, each in events if node in numbers)
 
 
 def as_said(reader: Reader) -> dict[tuple[int, int], wire.Calibration]:
     """Read the records as nodes said them first, by node number and id; corrections are not in them."""
     rows = reader.connection.execute("SELECT node, calibration, record FROM calibrations")
-    return {(node, number): msgspec.json.decode(text, type=wire.Calibration) for node, number, text in rows}
+    return {(node, number): decoding.from_json(text, wire.Calibration) for node, number, text in rows}
 
 
 def of_record(record: wire.Calibration) -> NodeCalibration:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core import messages as wire
 from ashibar.core.bodyweight import BodyWeight, enter
 from ashibar.core.records import RefusedError
@@ -68,13 +69,13 @@ def calibration_of(
     if "calibration" not in data:
         return None
     try:
-        given = msgspec.convert(data["calibration"], CalibrationCorrected)
+        given = decoding.convert(data["calibration"], CalibrationCorrected)
     except msgspec.ValidationError as error:
         raise RefusedError(f"node, id and cells of a calibration were expected: {error}") from error
     numbers = {name: number for number, name, _, _ in reader.nodes()}
     known = {(node, number): record for node, number, record in reader.calibrations()}
     record = known.get((numbers.get(given.node, -1), given.id))
-    old = None if record is None else msgspec.json.decode(record, type=wire.Calibration)
+    old = None if record is None else decoding.from_json(record, wire.Calibration)
     if old is None or len(old.cells) != len(given.cells):
         raise RefusedError(
             f"a calibration on record with its number of cells was expected, {given.id} of {given.node} came"

@@ -15,8 +15,8 @@ import numpy as np
 
 from ashibar import calibrations
 from ashibar.boots import Boot, FrameArrays, stored_fit
+from ashibar.core import decoding, timefit, topics
 from ashibar.core import messages as wire
-from ashibar.core import timefit, topics
 from ashibar.core.accounting import Accounting, BootRecord
 from ashibar.core.frame import FLAG_BACKLOG, DecodedBatch, FrameError, decode, decode_many
 from ashibar.io.journal import AsideRow, Batch, EventRow, sinks
@@ -452,7 +452,7 @@ class Ingest:
         newest = {row.node: row.boot for row in rows}
         for row in rows:
             node = names[row.node]
-            record = msgspec.json.decode(row.counts, type=BootRecord)
+            record = decoding.from_json(row.counts, BootRecord)
             if record.ended and newest[row.node] != row.boot and (row.node, row.boot) not in unsettled:
                 self.accounting.restore(record)
                 self._over[node.name, row.boot] = row

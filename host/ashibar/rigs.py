@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ashibar.core import bodyweight
+from ashibar.core import bodyweight, decoding
 from ashibar.core.rig import Cell, RigParameters, Target, Zero
 
 if TYPE_CHECKING:
@@ -101,5 +101,5 @@ def to_json(params: RigParameters) -> str:
 
 def from_json(record: str) -> RigParameters:
     """Return the parameters that `to_json` wrote; msgspec.ValidationError or ValueError if they are none."""
-    stored = msgspec.json.decode(record, type=_Recorded)
+    stored = decoding.from_json(record, _Recorded)
     return RigParameters(**{name: getattr(stored, name) for name in RECORDED})

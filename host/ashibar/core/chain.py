@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core.records import RefusedError, require_name, require_text
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def to_line(entry: ChainEntry) -> bytes:
 def from_line(line: bytes) -> ChainEntry:
     """Read a kept entry; RefusedError says what is wrong with the line. Does not check the chain."""
     try:
-        entry = msgspec.json.decode(line, type=ChainEntry)
+        entry = decoding.from_json(line, ChainEntry)
         exact = to_line(entry) == line
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RefusedError(f"an entry in canonical JSON was expected: {error}") from error

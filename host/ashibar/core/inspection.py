@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core.chain import effective
 from ashibar.core.records import US_PER_S, RefusedError, require_name, require_text
 
@@ -95,13 +96,13 @@ def _check(by: str, at_us: int, due_us: int, what: str) -> None:
 
 def read_inspections(entries: Iterable[ChainEntry]) -> list[Inspection]:
     """Give the inspections of a log, corrections applied, oldest first."""
-    found = [msgspec.convert(e.data, Inspection) for e in effective(entries) if e.kind == INSPECTION]
+    found = [decoding.convert(e.data, Inspection) for e in effective(entries) if e.kind == INSPECTION]
     return sorted(found, key=lambda inspection: inspection.at_us)
 
 
 def read_ratings(entries: Iterable[ChainEntry]) -> list[Rating]:
     """Give the engineer's ratings of a log, corrections applied, oldest first."""
-    found = [msgspec.convert(e.data, Rating) for e in effective(entries) if e.kind == RATING]
+    found = [decoding.convert(e.data, Rating) for e in effective(entries) if e.kind == RATING]
     return sorted(found, key=lambda rating: rating.at_us)
 
 

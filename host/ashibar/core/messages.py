@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from ashibar.core import decoding
 from ashibar.core.frame import MAX_CELLS, MAX_SAMPLES
 from ashibar.core.topics import Kind
 
@@ -208,7 +209,7 @@ _TYPES: Final[dict[Kind, Any]] = {
     Kind.DISPLAY: Display,
 }
 _DECODERS: Final[dict[Any, msgspec.json.Decoder[Any]]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (*_TYPES.values(), dict[str, Any])
+    kind: decoding.decoder(kind) for kind in (*_TYPES.values(), dict[str, Any])
 }
 
 
@@ -261,7 +262,7 @@ def _read_open(kind: type[Any], rest: str, named: tuple[str, ...], payload: byte
     head = {name: fields[name] for name in named if name in fields}
     beside = {name: value for name, value in fields.items() if name not in named}
     try:
-        return msgspec.convert({**head, rest: beside}, kind)
+        return decoding.convert({**head, rest: beside}, kind)
     except msgspec.MsgspecError as error:
         raise MessageError(f"unreadable {kind.__name__}: {error}") from error
 

@@ -13,6 +13,7 @@ from zlib import compress, crc32, decompress
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.frame import HEADER_DTYPE, MAGIC_U16, VERSION, DecodedBatch, decode_many, frame_length
 from ashibar.core.rice import CodedError, code, decoded
 
@@ -109,7 +110,7 @@ def unpack(data: bytes) -> Frames:
             "expected a block with its checksum, came damaged bytes: restore a backup, or go without it"
         )
     try:
-        block = msgspec.msgpack.decode(memoryview(data)[4:], type=_Block)
+        block = decoding.from_msgpack(memoryview(data)[4:], _Block)
         if block.version != BLOCK_VERSION:
             raise BlockError(
                 f"expected a block of version {BLOCK_VERSION}, came {block.version}: update ashibar"

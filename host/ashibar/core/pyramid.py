@@ -14,6 +14,7 @@ from zlib import error as zlib_error
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.rice import CodedError, code, decoded
 from ashibar.core.validity import Validity
 
@@ -223,7 +224,7 @@ def _of_plain(data: bytes) -> NDArray[np.int64]:
 def from_bytes(data: bytes, step_s: int, start_us: int) -> Chunk:
     """Return the chunk that `to_bytes` wrote. Raises ChunkError."""
     try:
-        stored = msgspec.msgpack.decode(data, type=_Stored)
+        stored = decoding.from_msgpack(data, _Stored)
         if stored.version not in (CODED, PLAIN):
             raise ChunkError(
                 f"expected a chunk of version {CODED} or {PLAIN}, came {stored.version}: rebuild it"

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from ashibar.core import decoding
+
 Words = Annotated[str, Meta(max_length=2000)]
 Name = Annotated[str, Meta(max_length=200)]  # records.require_name says the rest in words
 Newtons = Annotated[float, Meta(gt=0, le=100_000)]
@@ -174,6 +176,6 @@ def read(kind: type[Any], payload: bytes, **named: Any) -> Any:
                 raise RequestError(
                     f"$.{name}: {value!r} was expected as in the address, {fields[name]!r} came"
                 )
-        return msgspec.convert(fields | named, kind)
+        return decoding.convert(fields | named, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(str(error)) from error

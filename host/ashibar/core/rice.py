@@ -12,6 +12,8 @@ from zlib import compress, decompress
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -60,7 +62,7 @@ def code(values: NDArray[np.int64]) -> bytes:
 def decoded(data: bytes) -> NDArray[np.int64]:
     """Return what `code` was given. Raises CodedError where the bytes are none of its."""
     try:
-        coded = msgspec.msgpack.decode(data, type=_Coded)
+        coded = decoding.from_msgpack(data, _Coded)
         return _decoded(coded) if coded.length else np.empty(0, np.int64)
     except CodedError:
         raise

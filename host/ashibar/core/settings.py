@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ashibar.core import chain
+from ashibar.core import chain, decoding
 from ashibar.core.alarm_conditions import Limits  # noqa: TC001 - msgspec reads the annotation
 from ashibar.core.session import SessionRules  # noqa: TC001 - msgspec reads the annotation
 
@@ -30,4 +30,4 @@ def stored(settings: Settings) -> tuple[str, str]:
 
 def from_stored(record: str) -> Settings:
     """Return the settings of a record; msgspec.ValidationError if it is none."""
-    return msgspec.json.decode(record, type=Settings)
+    return decoding.from_json(record, Settings)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.envelope import (
     DRIFT_MAX_PPM,
     FIT_SPAN_US,
@@ -293,7 +294,7 @@ def to_json(fit: TimeFit) -> bytes:
 
 def from_json(data: bytes | str) -> TimeFit:
     """Return the fit that `to_json` wrote; msgspec.ValidationError names what is wrong."""
-    return msgspec.json.decode(data, type=TimeFit)
+    return decoding.from_json(data, TimeFit)
 
 
 def _start(device_us: int, offset_us: int, before: tuple[int, ...]) -> TimeFit:

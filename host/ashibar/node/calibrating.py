@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core.units import NEWTON_PER_KG
 from ashibar.node.errors import NodeError
 
@@ -60,7 +61,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 def read(reply: dict[str, Any]) -> Diagnosis:
     """Read the reply to `diagnose`. Raises NodeError where it is none."""
     try:
-        return msgspec.convert(reply, Diagnosis)
+        return decoding.convert(reply, Diagnosis)
     except msgspec.ValidationError as error:
         raise NodeError(
             f"diagnose: a reply as in docs/protocol.md expected, {error}: update the node"

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 
-from ashibar.core import quantities
+from ashibar.core import decoding, quantities
 from ashibar.core.chain import ChainEntry
 from ashibar.core.replay_signal import EDGE_US, evaluations
 from ashibar.core.validity import Validity
@@ -112,7 +111,7 @@ def log(
     reader: SafetyReader, rig: str | None, from_us: int, to_us: int, kinds: tuple[str, ...] = ()
 ) -> Table:
     """Give entries of the safety log, oldest first; `data` as JSON."""
-    decoder = msgspec.json.Decoder(ChainEntry)
+    decoder = decoding.decoder(ChainEntry)
     entries = [decoder.decode(line) for line in reader.log_of(from_us=from_us, to_us=to_us, kinds=kinds)]
     mine = [entry for entry in entries if rig is None or entry.data.get("rig") == rig]
     rows = [
@@ -125,7 +124,7 @@ def log(
 
 def alarms(reader: SafetyReader, rig: str | None, from_us: int, to_us: int) -> Table:
     """Give what the alarms did and what people did with them, oldest first."""
-    decoder = msgspec.json.Decoder(ChainEntry)
+    decoder = decoding.decoder(ChainEntry)
     entries = [decoder.decode(line) for line in reader.log_of(from_us=from_us, to_us=to_us, kinds=("alarm",))]
     mine = [entry for entry in entries if rig is None or entry.data.get("rig") == rig]
     names = ("rig", "session", "key", "cause", "before", "after", "priority", "note")

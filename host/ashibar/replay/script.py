@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from ashibar.core import chain, inspection
+from ashibar.core import chain, decoding, inspection
 from ashibar.core.alarm import ACTIONS, Act, AlarmState
 from ashibar.core.alarm_states import Input, State
 from ashibar.core.alarm_table import ALARMS
@@ -28,7 +28,7 @@ SESSION_KINDS: Final = ("session-started", "session-kept", "session-changed", "s
 ALARM: Final = "alarm"
 USE_BEGAN: Final = "unattended-use-began"
 USE_ENDED: Final = "unattended-use-ended"
-_ENTRY: Final = msgspec.json.Decoder(chain.ChainEntry)
+_ENTRY: Final = decoding.decoder(chain.ChainEntry)
 HOST: Final = "host"
 FRESH_US: Final = 1_000_000  # older data are no data: what is done then is done at its own time
 LATCHING: Final = frozenset(alarm.key for alarm in ALARMS if alarm.latching)
@@ -107,7 +107,7 @@ def _event(entry: ChainEntry) -> Any:
 
 
 def _terms(data: dict[str, Any]) -> Terms:
-    return msgspec.convert({name: data.get(name) for name in Terms.__struct_fields__}, Terms)
+    return decoding.convert({name: data.get(name) for name in Terms.__struct_fields__}, Terms)
 
 
 def alarm_states(log: Iterable[ChainEntry]) -> dict[str, AlarmState]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ashibar.core import alarm_bank
+from ashibar.core import alarm_bank, decoding
 from ashibar.core.alarm import Act, AlarmState, Transition  # noqa: TC001 (AlarmState: msgspec reads it)
 from ashibar.core.alarm_conditions import Limits, SignalBlock, plan_alarms
 from ashibar.core.alarm_memory import Memory, memory_of, with_memory
@@ -176,7 +176,7 @@ class RigAlarms:
 
 def read_kept(record: str) -> Kept:
     """Read what was stored for a restart."""
-    return msgspec.json.decode(record, type=Kept)
+    return decoding.from_json(record, Kept)
 
 
 def as_left(reader: SafetyReader, rig: str, now_us: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashibar.core import incident
+from ashibar.core import decoding, incident
 from ashibar.core.incident import Incident
 from ashibar.io.journal import safety
 
@@ -29,7 +29,7 @@ class RigIncidents:
         self._open: tuple[Incident, ...] = ()
         self._stored: incident.Span | None = None
         if kept is not None:
-            self._open = tuple(msgspec.json.decode(kept, type=list[Incident]))
+            self._open = tuple(decoding.from_json(kept, list[Incident]))
 
     @property
     def going_on(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.core.messages import Command, MessageError, Reply, SessionZero
 from ashibar.core.requests import NODE_REPLY_S
 from ashibar.service.desk import ConflictError
@@ -58,7 +59,7 @@ class Said:
                 self.refused[node] = reason
             return
         try:
-            self.taken[node] = msgspec.convert(reply.result, Taken)
+            self.taken[node] = decoding.convert(reply.result, Taken)
         except msgspec.ValidationError:
             self.keeping.append(node)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ashibar.core import requests
+from ashibar.core import decoding, requests
 from ashibar.core.session import Session
 from ashibar.io.journal import SafetyReader
 from ashibar.replay.run import summary_of
@@ -46,7 +46,7 @@ class Lateness:
         self._open: LateSpan | None = None
         self._heard_us = now_us
         self._handed: list[LateSpan] = []
-        for span in [] if stored is None else msgspec.json.decode(stored, type=list[LateSpan]):
+        for span in [] if stored is None else decoding.from_json(stored, list[LateSpan]):
             self._widen(span.from_us, span.to_us)
 
     @property
@@ -91,7 +91,7 @@ def anew(reader: SafetyReader, span: LateSpan, now_us: int) -> list[requests.Req
     asked: list[requests.Request] = []
     first_us = span.from_us
     for row in reader.sessions(span.rig, to_us=span.to_us):
-        made = msgspec.json.decode(row.record, type=Session)
+        made = decoding.from_json(row.record, Session)
         if made.ended_us is None or row.summary is None:
             continue
         if made.ended_us < span.from_us:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.alarm_states import State
 from ashibar.core.alarm_table import CALIBRATION_DUE, INSPECTION_DUE, Standing, standing_truths
 from ashibar.core.quiet import Room, Span, span
@@ -93,7 +94,7 @@ class RigService:
         self._auto_zero = AutoZero(enabled=config.session.auto_zero)
         self._config, self._rig = config, rig
         self._base = live.params
-        self._zero = msgspec.json.decode(kept["zero"], type=Zero) if "zero" in kept else None
+        self._zero = decoding.from_json(kept["zero"], Zero) if "zero" in kept else None
         self._recorded: tuple[str, str] | None = None
         self._kept_us = now_us
         self._ticked_us = self._steady_for_us = 0

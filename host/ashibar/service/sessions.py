@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashibar.core import session
+from ashibar.core import decoding, session
 from ashibar.core.session import Clock, Loaded, Phase, SessionState
 from ashibar.io.journal import safety
 from ashibar.service.desk import NotFoundError
@@ -38,7 +38,7 @@ class RigSession:
         self.newest_us: int | None = None  # the newest sample seen, final
         self.state = SessionState(rig=rig)
         if kept is not None:
-            self.state = msgspec.json.decode(kept, type=SessionState)
+            self.state = decoding.from_json(kept, SessionState)
 
     @property
     def running(self) -> Session | None:

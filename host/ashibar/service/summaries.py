@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ashibar.core import requests
+from ashibar.core import decoding, requests
 from ashibar.core.session import Session
 from ashibar.io.journal import SafetyReader
 from ashibar.replay.run import summary_of
@@ -48,7 +48,7 @@ class Summarizer:
                 if self._worker.pause(SETTLE_S):
                     return
                 row = reader.session(number)
-                made = None if row is None else msgspec.json.decode(row.record, type=Session)
+                made = None if row is None else decoding.from_json(row.record, Session)
                 if made is not None and made.ended_us is not None and not reader.boots_with_provisional():
                     break
             if made is None or made.ended_us is None:

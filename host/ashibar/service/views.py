@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ashibar.core import chain
+from ashibar.core import chain, decoding
 from ashibar.core.bodyweight import BodyWeight
 from ashibar.core.incident import Incident
 from ashibar.core.session import Session
@@ -99,12 +99,12 @@ def _one_session(reader: SafetyReader, *, number: str) -> Any:
 
 
 def _session(record: str, summary: str | None) -> Any:
-    return sessions.answer(msgspec.json.decode(record, type=Session), summary)
+    return sessions.answer(decoding.from_json(record, Session), summary)
 
 
 def _weights(reader: SafetyReader, therapist: str | None = None) -> Any:
     rows = reader.weights(therapist)
-    return [weights.answer(name, msgspec.json.decode(text, type=BodyWeight)) for name, text in rows]
+    return [weights.answer(name, decoding.from_json(text, BodyWeight)) for name, text in rows]
 
 
 def _incidents(reader: SafetyReader, **chosen: Any) -> Any:
@@ -112,7 +112,7 @@ def _incidents(reader: SafetyReader, **chosen: Any) -> Any:
 
 
 def _incident(row: IncidentRow) -> Any:
-    made = msgspec.json.decode(row.record, type=Incident)
+    made = decoding.from_json(row.record, Incident)
     told = {name: getattr(row, name) for name in ("id", "rig", "session", "from_us", "to_us", "complete")}
     return told | {"triggers": made.triggers, "context": made.context}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ashibar.core import bodyweight
+from ashibar.core import bodyweight, decoding
 from ashibar.core.bodyweight import BodyWeight, ConfirmationNeeded, Source
 from ashibar.core.records import require_name
 from ashibar.io.journal import safety
@@ -26,7 +26,7 @@ class Weights:
     def __init__(self, record: Record, reader: SafetyReader) -> None:
         self._record = record
         self._newest = {
-            therapist: msgspec.json.decode(text, type=BodyWeight) for therapist, text in reader.weights()
+            therapist: decoding.from_json(text, BodyWeight) for therapist, text in reader.weights()
         }
 
     def of(self, therapist: str, now_us: int) -> BodyWeight | None:

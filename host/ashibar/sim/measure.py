@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.codes import is_reading
 from ashibar.core.frame import decode
 from ashibar.core.messages import Calibration
@@ -145,7 +146,7 @@ class Stored:
 def read_stored(reader: Reader, node: int, boot: int) -> Stored:
     """Read one boot's samples and weigh them with the calibrations on record."""
     calibrations = {
-        number: msgspec.json.decode(record, type=Calibration)
+        number: decoding.from_json(record, Calibration)
         for owner, number, record in reader.calibrations()
         if owner == node
     }

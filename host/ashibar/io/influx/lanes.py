@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from ashibar.core import decoding
+
 SPLIT_FRAMES: Final = 4000  # so far behind, the newest get a lane of their own: eight minutes of one node
 
 
@@ -29,7 +31,7 @@ class Lanes:
     @classmethod
     def restored(cls, cursor: int, value: str | None) -> Lanes:
         """Return the lanes as `state` gave them."""
-        known = [] if value is None else msgspec.json.decode(value, type=LanesState).ahead
+        known = [] if value is None else decoding.from_json(value, LanesState).ahead
         lanes = cls(cursor, [(first, last) for first, last in known if last > cursor])
         lanes._join()
         return lanes

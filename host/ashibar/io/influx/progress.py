@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from ashibar.core import decoding
 from ashibar.io.influx.corrections import Correction
 from ashibar.io.influx.lanes import Lanes
 from ashibar.io.influx.sink import SINK, Counts, Status
@@ -31,8 +30,8 @@ def progress_of(journal: Path) -> Progress:
         lanes, newest = Lanes.restored(reader.cursor(SINK), state.get("lanes")), reader.highest_frame_id()
     finally:
         reader.close()
-    counts = msgspec.json.decode(state.get("counts", "{}"), type=Counts)
-    waiting = msgspec.json.decode(state.get("corrections", "[]"), type=list[Correction])
+    counts = decoding.from_json(state.get("counts", "{}"), Counts)
+    waiting = decoding.from_json(state.get("corrections", "[]"), list[Correction])
     behind, hole = lanes.behind(newest), lanes.hole
     return Progress(
         cursor=lanes.cursor,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ashibar.core import decoding
 from ashibar.io.influx.corrections import Correction, affected, known_changes
 from ashibar.io.influx.lanes import Lanes
 from ashibar.io.influx.streams import Position, Streams
@@ -174,12 +175,12 @@ class InfluxSink:
             reader.connection.execute("SELECT what, value FROM sink_state WHERE sink = ?", (SINK,)).fetchall()
         )
         self._lanes = Lanes.restored(reader.cursor(SINK), state.get("lanes"))
-        self._counts = msgspec.json.decode(state.get("counts", "{}"), type=Counts)
-        self._corrections = msgspec.json.decode(state.get("corrections", "[]"), type=list[Correction])
+        self._counts = decoding.from_json(state.get("counts", "{}"), Counts)
+        self._corrections = decoding.from_json(state.get("corrections", "[]"), list[Correction])
         changes = state.get("changes")
         self._changes = None if changes is None else msgspec.json.decode(changes, type=dict[str, int])
         for name in self._streams.names:
-            self._positions[name] = msgspec.json.decode(state.get(name, "{}"), type=Position)
+            self._positions[name] = decoding.from_json(state.get(name, "{}"), Position)
         self._look(reader)
 
     def _turn(self, reader: SafetyReader) -> bool:

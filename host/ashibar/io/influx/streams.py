@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from ashibar.core import chain
+from ashibar.core import chain, decoding
 from ashibar.core.incident import Incident
 from ashibar.core.line_protocol import Field, lines
 from ashibar.core.session import Session
@@ -124,7 +124,7 @@ class Streams:
             mark = zlib.crc32(f"{record}{summary}".encode())
             if still.get(number) == mark:
                 continue
-            session = msgspec.json.decode(record, type=Session)
+            session = decoding.from_json(record, Session)
             values = _session_values(session, summary)
             found.append(point("session", self._tags(session.rig), values, session.started_us * NS))
             still[number] = mark
@@ -145,7 +145,7 @@ class Streams:
             mark = zlib.crc32(repr(row).encode())
             if still.get(number) == mark:
                 continue
-            incident = msgspec.json.decode(record, type=Incident)
+            incident = decoding.from_json(record, Incident)
             values = {
                 "incident": number,
                 "session": session or "",
@@ -173,7 +173,7 @@ def _session_values(session: Session, summary: str | None) -> dict[str, Any]:
     }
     if summary is None:
         return values
-    made = msgspec.json.decode(summary, type=Summary)
+    made = decoding.from_json(summary, Summary)
     values |= {name: _float(getattr(made, name)) for name in SUMMARY_NUMBERS}
     peaks = {"client_max_n": made.client_max, "bar_max_n": made.bar_max, "bar_min_n": made.bar_min}
     values |= {name: None if peak is None else _float(peak.value_n) for name, peak in peaks.items()}

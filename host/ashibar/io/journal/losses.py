@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 import numpy as np
 
+from ashibar.core import decoding
 from ashibar.core.accounting import BootRecord
 from ashibar.core.frame import stands_for
 from ashibar.core.sequence import IntervalSet, holes
@@ -40,7 +40,7 @@ def lost(reader: Reader) -> list[Lost]:
     with reader.frames.snapshot():
         found = []
         for row in reader.boots():
-            record = msgspec.json.decode(row.counts, type=BootRecord)
+            record = decoding.from_json(row.counts, BootRecord)
             there = _there(reader.connection, row.node, row.boot)
             spans = [span for first, last in record.stored for span in holes(first, last, there)]
             if spans:
