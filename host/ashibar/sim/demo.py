@@ -132,7 +132,7 @@ def _play(
         body_weight_n=BODY_WEIGHT_N,
         boot=boot.boot,
         epoch_us=boot.epoch_unix_us,
-        taken=accounting["samples_taken"] if taken is None else taken,
+        taken=taken,
     )
     return lambda: results(played, client, directory / JOURNAL, accounting) | about
 
@@ -246,9 +246,12 @@ def _tell_start(options: Options, url: str, broker: RunningBroker, boot: BootInf
 
 def _tell_results(measured: dict[str, Any]) -> None:
     latency, error = measured["latency_ms"], measured["client_load_error_n"]
+    sent, missing = (
+        "unknown" if measured[name] is None else measured[name] for name in ("samples_sent", "missing")
+    )
     print(
-        f"samples   {measured['samples_sent']} taken, {measured['samples_stored']} stored, "
-        f"{measured['missing']} missing, {measured['duplicates']} duplicate, {measured['late']} late"
+        f"samples   {sent} taken, {measured['samples_stored']} stored, "
+        f"{missing} missing, {measured['duplicates']} duplicate, {measured['late']} late"
     )
     print(f"latency   {_words(latency, 'ms')}, from force to the page's feed")
     print(f"error     {_words(error, 'N')}, while quiet", flush=True)

@@ -29,7 +29,7 @@ class Played:
     """What the virtual node played and says of itself.
 
     `start_us`: wall time (Unix microseconds) at which the trace began; `epoch_us`: of the board's time 0;
-    `taken`: samples the node took.
+    `taken`: samples the node took, None if it did not say so at its end.
     """
 
     trace: Trace
@@ -39,7 +39,7 @@ class Played:
     body_weight_n: float
     boot: int
     epoch_us: int
-    taken: int
+    taken: int | None
 
     def truth_n(self, end_us: NDArray[np.int64]) -> NDArray[np.float64]:
         """Bar load (newtons) of the trace, averaged over the conversions that ended at these device times."""
@@ -81,7 +81,7 @@ def results(
     return {
         "samples_sent": played.taken,
         "samples_stored": distinct,
-        "missing": played.taken - distinct,
+        "missing": None if played.taken is None else played.taken - distinct,
         "duplicates": len(stored.index) - distinct,
         "accounting": dict(accounting) | {"boots": len(accounting["boots"])},
         "late": accounting["late"],
