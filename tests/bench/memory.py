@@ -60,17 +60,23 @@ def play(daemon, port, total):
             publisher.wait(behind=400)
         # A chunk may wait while the next is sent.
         stored = (min(first + CHUNK, total) - (CHUNK if first + CHUNK < total else 0)) * NODES * 10
-        wait_until(
-            lambda wanted=stored: (daemon.accounting() or {}).get("samples_stored", 0) >= wanted,
-            "storing",
-            120,
-        )
+        wait_stored(daemon, stored)
         if stored // 1_000_000 > marked:
             marked = stored // 1_000_000
             sizes.append((marked, rss_kb(daemon.pid)))
             print(f"{marked} million: {sizes[-1][1] / 1024:.0f} MB", flush=True)
     publisher.close()
     return sizes
+
+
+def wait_stored(daemon, wanted):
+    """Wait until so many samples are stored; where they are not, say what the daemon says of them."""
+    try:
+        wait_until(
+            lambda: (daemon.accounting() or {}).get("samples_stored", 0) >= wanted, "storing", within_s=120
+        )
+    except AssertionError:
+        raise AssertionError(f"{wanted} samples stored expected, came {daemon.accounting()}") from None
 
 
 if __name__ == "__main__":
