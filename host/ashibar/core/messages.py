@@ -208,9 +208,6 @@ _TYPES: Final[dict[Kind, Any]] = {
     Kind.COMMITTED: Committed,
     Kind.DISPLAY: Display,
 }
-_DECODERS: Final[dict[Any, msgspec.json.Decoder[Any]]] = {
-    kind: decoding.decoder(kind) for kind in (*_TYPES.values(), dict[str, Any])
-}
 
 
 def decode(kind: Kind, payload: bytes) -> Message | Command:
@@ -250,7 +247,7 @@ def _read(kind: Any, payload: bytes) -> Any:
     if kind is Reply:
         return _read_open(Reply, "result", REPLY_FIELDS, payload)
     try:
-        return _DECODERS[kind].decode(payload)
+        return decoding.from_json(payload, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         name = getattr(kind, "__name__", "message")
         raise MessageError(f"unreadable {name}: {error}") from error
