@@ -11,6 +11,7 @@ from ashibar.io.influx import InfluxWriter, PausedError
 from ashibar.io.influx.server import Server, ServerError
 from ashibar.io.influx.setup import _seconds as seconds_of
 from ashibar.io.influx.setup import init
+from ashibar.io.influx.writer import RejectedError
 from ashibar.io.journal import Batch, Journal
 from click.testing import CliRunner
 from influx_fakes import TOKEN, Three, Two
@@ -167,6 +168,18 @@ def test_a_refusal_names_what_to_do_and_not_the_token(between, status):
         says(Server(between.url, TOKEN))
     assert TOKEN not in str(caught.value)
     assert caught.value.status == status
+
+
+def test_a_token_at_the_cut_of_a_long_answer_is_not_shown_in_part(between):
+    between.answer = lambda *_: (400, {"X-Influxdb-Version": "v2.8.0"}, b"x" * 295 + TOKEN.encode())
+    with pytest.raises(ServerError) as caught:
+        Server(between.url, TOKEN).need("GET", "/api/v2/orgs")
+    assert TOKEN[:5] not in str(caught.value)
+    writer = InfluxWriter(between.url, "house", "ashibar", TOKEN)
+    with pytest.raises(RejectedError) as refused:
+        writer.post(b"load x=1 1\n")
+    writer.close()
+    assert TOKEN[:5] not in str(refused.value)
 
 
 def test_something_that_is_no_influxdb_is_named(between):

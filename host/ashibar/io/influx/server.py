@@ -103,7 +103,7 @@ class Server:
             401: "the token is not accepted: check [influx] token_file or ASHIBAR_INFLUX_TOKEN",
             403: "the token may not do this: use one with more rights for setting up",
         }.get(answer.status, "see its log")
-        said = self.hidden(" ".join(answer.body.decode(errors="replace").split())[:300])
+        said = self.hidden(" ".join(answer.body.decode(errors="replace").split()))[:300]
         return ServerError(f"{what}: InfluxDB answered {answer.status}: {said}; {remedy}", answer.status)
 
     def hidden(self, text: str) -> str:

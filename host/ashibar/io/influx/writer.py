@@ -239,7 +239,7 @@ class InfluxWriter:
 
     def _named(self, error: ApiException) -> SinkError:
         status = int(error.status or 0)
-        body = " ".join(str(error.body or error.reason or "").split())
+        body = self.hidden(" ".join(str(error.body or error.reason or "").split()))
         text = f"answered {status}: {body[:300]}"
         if status in PAUSES or 300 <= status < 400:
             return PausedError(self._text(f"{text}; {PAUSES.get(status, 'check the url')}"))
